@@ -1,0 +1,40 @@
+# One command each: `make paint`, `make test`. `make help` lists them all.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/installed
+RUN := runs/first
+
+.PHONY: help paint test sync names lab bench
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+paint: $(READY)  ## train the first agent on the built-in birds and paint with it (minutes)
+	@BIN=$(BIN) tools/paint.sh $(RUN)
+
+test: export MPLBACKEND := agg
+test: export OMP_NUM_THREADS := 1
+test: $(READY)  ## run every notebook at its smoke size, then the tests and guards
+	@$(BIN)/python tools/test_notebooks.py
+	@$(BIN)/python -m pytest
+
+sync: $(READY)  ## after editing notebooks: clean them, export the modules, make the README
+	@$(BIN)/nbdev_clean
+	@$(BIN)/nbdev_export
+	@$(BIN)/python tools/readme.py
+
+names: $(READY)  ## accept the public names as they now are (a reviewed change)
+	@$(BIN)/python tools/public_names.py > tests/guards/public_names.txt
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab nbs/index.ipynb
+
+bench: $(READY)  ## measure again what benchmarks/ reports
+	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+# The stamp is written last: an interrupted set-up is taken up again, a finished one is reused until the pins change.
+$(READY): pins.txt pyproject.toml
+	@tools/setup.sh $(VENV) "$(PYTHON)"
+	@touch $@
