@@ -1,0 +1,12 @@
+"""One thread, no deadlines: a busy machine may be slow, and no test may fail for that."""
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import hypothesis
+import torch
+
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("sgpaint", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("sgpaint")

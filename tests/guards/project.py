@@ -1,0 +1,71 @@
+"""What the guards read: the notebooks and modules of this project, and a copy to try things on."""
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("lab", "stroke", "scene", "brush", "guide", "agent", "study")  # a room imports only those before it
+IMAGES = re.compile(r"!\[[^]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
+
+
+def notebooks(under: Path = ROOT / "nbs", pattern: str = "**/*.ipynb") -> dict[str, dict]:
+    "Every notebook by its path below `under`, checkpoints and private ones left out."
+    paths = sorted(under.glob(pattern))
+    return {
+        str(path.relative_to(under)): json.loads(path.read_text())
+        for path in paths
+        if not any(part[0] in "._" for part in path.relative_to(under).parts)
+    }
+
+
+def room_notebooks() -> dict[str, dict]:
+    "The notebooks that export a module: nbs/room/NN_name.ipynb."
+    return {name: nb for name, nb in notebooks().items() if name.split("/")[0] in ROOMS}
+
+
+def run_notebooks(under: Path = ROOT / "nbs") -> dict[str, dict]:
+    "The parametrized notebooks that papermill runs: they stand at the top of nbs/."
+    return {name: nb for name, nb in notebooks(under, "*.ipynb").items() if name != "index.ipynb"}
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def code_cells(nb: dict) -> list[dict]:
+    return [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
+
+
+def default_exp(nb: dict) -> str:
+    "The module a notebook names in `#| default_exp`, or an empty string."
+    found = re.search(r"^#\|\s*default_exp\s+(\S+)", "\n".join(map(source, code_cells(nb))), re.M)
+    return found[1] if found else ""
+
+
+def modules(package: Path = ROOT / "sgpaint") -> dict[str, Path]:
+    "The exported modules of a package by their dotted name below it."
+    return {
+        ".".join(path.relative_to(package).with_suffix("").parts): path
+        for path in sorted(package.rglob("*.py"))
+        if path.name not in ("__init__.py", "_modidx.py")
+    }
+
+
+def copy_project(to: Path) -> Path:
+    "A copy of everything that clean, export and README read or write."
+    for name in ("nbs", "sgpaint", "tools", "media"):
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    for name in ("settings.ini", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, to / name)
+    return to
+
+
+def run(command: str, *arguments: str, cwd: Path = ROOT) -> str:
+    "Run a command of this environment in `cwd`; its output, or an AssertionError that shows it."
+    program = Path(sys.executable).parent / command
+    done = subprocess.run([program, *arguments], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command} {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
+    return done.stdout

@@ -1,0 +1,89 @@
+"""Notebooks stay lessons: short cells, small outputs, no hidden state, parameters that papermill sees."""
+import ast
+import re
+
+import pytest
+from papermill import inspect_notebook
+
+from project import ROOT, code_cells, notebooks, room_notebooks, run_notebooks, source
+
+LONGEST_CELL = 30  # lines of code in an exported cell: past that it wants to be two
+OUTPUTS = 200_000  # bytes of stored outputs in one notebook
+
+
+def lines(code: str) -> int:
+    return sum(1 for line in code.splitlines() if line.strip() and not line.strip().startswith("#"))
+
+
+def size(nb: dict) -> int:
+    "Bytes of everything the outputs of a notebook store."
+    return sum(len(str(out)) for cell in code_cells(nb) for out in cell["outputs"])
+
+
+def test_exported_cells_are_short():
+    long = {
+        f"nbs/{name}, cell {cell['id']}": lines(source(cell))
+        for name, nb in room_notebooks().items()
+        for cell in code_cells(nb)
+        if re.search(r"^#\|\s*exporti?\b", source(cell), re.M) and lines(source(cell)) > LONGEST_CELL
+    }
+    assert not long, f"exported cells of more than {LONGEST_CELL} lines: {long}"
+
+
+def test_no_star_imports():
+    star = [n for n, nb in notebooks().items() if re.search(r"^\s*from .* import \*", "\n".join(map(source, code_cells(nb))), re.M)]
+    assert not star, f"`import *` hides where a name comes from: {star}"
+
+
+def test_no_widget_state():
+    for name, nb in notebooks().items():
+        assert "widgets" not in nb["metadata"], f"nbs/{name}: metadata.widgets must be stripped"
+        assert "vnd.jupyter.widget" not in str([c["outputs"] for c in code_cells(nb)]), f"nbs/{name} stores a widget view"
+
+
+def test_outputs_are_small():
+    large = {f"nbs/{name}": size(nb) for name, nb in notebooks().items() if size(nb) > OUTPUTS}
+    assert not large, f"more than {OUTPUTS} bytes of stored outputs: {large}"
+
+
+def test_outputs_name_no_folder_of_one_machine():
+    folder = re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|work)/[\w.]+")
+    found = {f"nbs/{name}": folder.findall(str([c["outputs"] for c in code_cells(nb)])) for name, nb in notebooks().items()}
+    assert not any(found.values()), {name: paths for name, paths in found.items() if paths}
+
+
+def test_every_notebook_names_the_kernel_papermill_needs():
+    for name, nb in notebooks().items():
+        spec = nb["metadata"].get("kernelspec", {})
+        assert (spec.get("name"), spec.get("language")) == ("python3", "python"), f"nbs/{name}: kernelspec is {spec}"
+
+
+def test_lessons_have_their_frame():
+    for name, nb in room_notebooks().items():
+        text = [source(cell) for cell in nb["cells"] if cell["cell_type"] == "markdown"]
+        assert re.match(r"# .+\n+> .+", text[0]), f"nbs/{name}: the first cell is a title and one `>` line"
+        for heading in ("## Summary", "## Exercises", "## Paper lines covered"):
+            assert any(t.startswith(heading) or f"\n{heading}" in t for t in text), f"nbs/{name} has no `{heading}`"
+
+
+def test_a_lesson_shows_a_picture():
+    bare = [name for name, nb in room_notebooks().items() if "image/png" not in str([c["outputs"] for c in code_cells(nb)])]
+    assert not bare, f"no stored picture in {bare}"
+
+
+@pytest.mark.parametrize("name", run_notebooks())
+class TestRun:
+    def test_stores_no_outputs(self, name):
+        assert not any(cell["outputs"] for cell in code_cells(run_notebooks()[name]))
+
+    def test_papermill_sees_every_parameter(self, name):
+        cell = next(c for c in code_cells(run_notebooks()[name]) if "parameters" in c["metadata"].get("tags", []))
+        written = {ast.unparse(t) for node in ast.parse(source(cell)).body if isinstance(node, ast.Assign) for t in node.targets}
+        written |= {ast.unparse(node.target) for node in ast.parse(source(cell)).body if isinstance(node, ast.AnnAssign)}
+        seen = set(inspect_notebook(str(ROOT / "nbs" / name)))
+        assert written and written == seen, f"papermill misses {written - seen} of nbs/{name}"
+
+    def test_the_cell_after_the_parameters_asks_for_the_smoke_size(self, name):
+        cells = code_cells(run_notebooks()[name])
+        index = next(i for i, c in enumerate(cells) if "parameters" in c["metadata"].get("tags", []))
+        assert "smoke" in source(cells[index + 1]), f"nbs/{name}: build the validated config, smoke size under IN_TEST, right after the parameters"
