@@ -39,6 +39,16 @@ def code_cells(nb: dict) -> list[dict]:
     return [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
 
 
+def outputs(nb: dict) -> str:
+    "Everything the outputs of a notebook store, as text."
+    return "".join(str(cell["outputs"]) for cell in code_cells(nb))
+
+
+def parameters(nb: dict) -> list[int]:
+    "Positions, among the code cells, of those tagged `parameters`."
+    return [i for i, cell in enumerate(code_cells(nb)) if "parameters" in cell["metadata"].get("tags", [])]
+
+
 def default_exp(nb: dict) -> str:
     "The module a notebook names in `#| default_exp`, or an empty string."
     found = re.search(r"^#\|\s*default_exp\s+(\S+)", "\n".join(map(source, code_cells(nb))), re.M)

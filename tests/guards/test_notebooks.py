@@ -5,7 +5,7 @@ import re
 import pytest
 from papermill import inspect_notebook
 
-from project import ROOT, code_cells, notebooks, room_notebooks, run_notebooks, source
+from project import ROOT, code_cells, notebooks, outputs, parameters, room_notebooks, run_notebooks, source
 
 LONGEST_CELL = 30  # lines of code in an exported cell: past that it wants to be two
 OUTPUTS = 200_000  # bytes of stored outputs in one notebook
@@ -13,11 +13,6 @@ OUTPUTS = 200_000  # bytes of stored outputs in one notebook
 
 def lines(code: str) -> int:
     return sum(1 for line in code.splitlines() if line.strip() and not line.strip().startswith("#"))
-
-
-def size(nb: dict) -> int:
-    "Bytes of everything the outputs of a notebook store."
-    return sum(len(str(out)) for cell in code_cells(nb) for out in cell["outputs"])
 
 
 def test_exported_cells_are_short():
@@ -31,24 +26,25 @@ def test_exported_cells_are_short():
 
 
 def test_no_star_imports():
-    star = [n for n, nb in notebooks().items() if re.search(r"^\s*from .* import \*", "\n".join(map(source, code_cells(nb))), re.M)]
+    code = {name: "\n".join(map(source, code_cells(nb))) for name, nb in notebooks().items()}
+    star = [name for name, text in code.items() if re.search(r"^\s*from .* import \*", text, re.M)]
     assert not star, f"`import *` hides where a name comes from: {star}"
 
 
 def test_no_widget_state():
     for name, nb in notebooks().items():
         assert "widgets" not in nb["metadata"], f"nbs/{name}: metadata.widgets must be stripped"
-        assert "vnd.jupyter.widget" not in str([c["outputs"] for c in code_cells(nb)]), f"nbs/{name} stores a widget view"
+        assert "vnd.jupyter.widget" not in outputs(nb), f"nbs/{name} stores a widget view"
 
 
 def test_outputs_are_small():
-    large = {f"nbs/{name}": size(nb) for name, nb in notebooks().items() if size(nb) > OUTPUTS}
+    large = {f"nbs/{name}": len(outputs(nb)) for name, nb in notebooks().items() if len(outputs(nb)) > OUTPUTS}
     assert not large, f"more than {OUTPUTS} bytes of stored outputs: {large}"
 
 
 def test_outputs_name_no_folder_of_one_machine():
     folder = re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|work)/[\w.]+")
-    found = {f"nbs/{name}": folder.findall(str([c["outputs"] for c in code_cells(nb)])) for name, nb in notebooks().items()}
+    found = {f"nbs/{name}": folder.findall(outputs(nb)) for name, nb in notebooks().items()}
     assert not any(found.values()), {name: paths for name, paths in found.items() if paths}
 
 
@@ -67,7 +63,7 @@ def test_lessons_have_their_frame():
 
 
 def test_a_lesson_shows_a_picture():
-    bare = [name for name, nb in room_notebooks().items() if "image/png" not in str([c["outputs"] for c in code_cells(nb)])]
+    bare = [name for name, nb in room_notebooks().items() if "image/png" not in outputs(nb)]
     assert not bare, f"no stored picture in {bare}"
 
 
@@ -77,13 +73,14 @@ class TestRun:
         assert not any(cell["outputs"] for cell in code_cells(run_notebooks()[name]))
 
     def test_papermill_sees_every_parameter(self, name):
-        cell = next(c for c in code_cells(run_notebooks()[name]) if "parameters" in c["metadata"].get("tags", []))
-        written = {ast.unparse(t) for node in ast.parse(source(cell)).body if isinstance(node, ast.Assign) for t in node.targets}
-        written |= {ast.unparse(node.target) for node in ast.parse(source(cell)).body if isinstance(node, ast.AnnAssign)}
+        nb = run_notebooks()[name]
+        cell = ast.parse(source(code_cells(nb)[parameters(nb)[0]]))
+        written = {ast.unparse(t) for node in cell.body if isinstance(node, ast.Assign) for t in node.targets}
+        written |= {ast.unparse(node.target) for node in cell.body if isinstance(node, ast.AnnAssign)}
         seen = set(inspect_notebook(str(ROOT / "nbs" / name)))
         assert written and written == seen, f"papermill misses {written - seen} of nbs/{name}"
 
     def test_the_cell_after_the_parameters_asks_for_the_smoke_size(self, name):
-        cells = code_cells(run_notebooks()[name])
-        index = next(i for i, c in enumerate(cells) if "parameters" in c["metadata"].get("tags", []))
-        assert "smoke" in source(cells[index + 1]), f"nbs/{name}: build the validated config, smoke size under IN_TEST, right after the parameters"
+        nb = run_notebooks()[name]
+        after = source(code_cells(nb)[parameters(nb)[0] + 1])
+        assert "smoke" in after, f"nbs/{name}: build the config, smoke size under IN_TEST, right after the parameters"

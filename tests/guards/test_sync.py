@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from project import IMAGES, ROOT, copy_project, modules, run, run_notebooks, source, code_cells
+from project import IMAGES, ROOT, copy_project, modules, parameters, run, run_notebooks
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -36,9 +36,8 @@ def test_clean_export_and_readme_leave_no_diff(synced, part):
 
 def test_the_parameters_tag_survives_cleaning(synced):
     for name, nb in run_notebooks(synced[1] / "nbs").items():
-        tagged = [cell for cell in code_cells(nb) if "parameters" in cell["metadata"].get("tags", [])]
-        assert len(tagged) == 1, f"nbs/{name}: one cell must keep the tag `parameters` after nbdev_clean, got {len(tagged)}"
-        assert source(tagged[0]) == source(next(c for c in code_cells(nb) if "=" in source(c))), name
+        count = len(parameters(nb))
+        assert count == 1, f"nbs/{name}: after nbdev_clean, {count} cells are tagged `parameters`, expected one"
 
 
 def test_the_readme_shows_a_picture_in_its_first_screen():
@@ -54,6 +53,7 @@ def test_every_link_of_the_readme_leads_somewhere():
 
 
 def test_every_picture_in_media_is_shown_somewhere():
-    text = "".join(path.read_text() for path in [ROOT / "README.md", *ROOT.glob("nbs/**/*.ipynb"), *ROOT.glob("benchmarks/*.md")])
+    pages = [ROOT / "README.md", *ROOT.glob("nbs/**/*.ipynb"), *ROOT.glob("benchmarks/*.md")]
+    text = "".join(path.read_text() for path in pages)
     unused = [path.name for path in (ROOT / "media").iterdir() if path.name not in text]
     assert not unused, f"media/ holds pictures that nothing shows: {unused}"
