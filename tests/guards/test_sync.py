@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from project import IMAGES, ROOT, copy_project, modules, parameters, run, run_notebooks
+from project import IMAGES, ROOT, copy_project, modules, parameters, room_notebooks, run, run_notebooks
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -41,8 +41,8 @@ def test_the_parameters_tag_survives_cleaning(synced):
 
 
 def test_the_readme_shows_a_picture_in_its_first_screen():
-    first_screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:12])
-    assert IMAGES.search(first_screen), "README.md: no picture in the first 12 lines"
+    first_screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:20])
+    assert IMAGES.search(first_screen), "README.md: no picture in the first 20 lines"
 
 
 def test_every_link_of_the_readme_leads_somewhere():
@@ -50,6 +50,12 @@ def test_every_link_of_the_readme_leads_somewhere():
     links = re.findall(r"\]\(([^)\s#]+)", text) + re.findall(r"(?:src|href)=\"([^\"#]+)", text)
     missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
     assert links and not missing, f"README.md links to {missing}"
+
+
+def test_every_lesson_and_run_is_named_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    unnamed = [name for name in room_notebooks() | run_notebooks() if f"(nbs/{name})" not in text]
+    assert not unnamed, f"nbs/index.ipynb links to no {unnamed}"
 
 
 def test_every_picture_in_media_is_shown_somewhere():
