@@ -15,11 +15,15 @@ import torch
 from .record import Scene, tight_boxes
 
 # %% auto #0
-__all__ = ['VERSION', 'SUBJECTS', 'CAMOUFLAGED', 'PARTS', 'BIRDS', 'CLASSES', 'SCENES', 'Drawing', 'Window', 'capsule', 'ellipse',
-           'merge', 'box', 'noise', 'rgb', 'mix', 'smooth', 'Light', 'some_light', 'round_shade', 'gradient', 'sky',
-           'foliage', 'wood', 'meadow', 'shore', 'rocks', 'perch', 'twig', 'Species', 'Plumage', 'distinct', 'plumage',
-           'Pose', 'BirdDrawing', 'draw_legs', 'draw_tail', 'draw_crest', 'draw_beak', 'draw_body', 'draw_wing',
-           'draw_eye', 'finish', 'bird_scene', 'draw', 'draw_images']
+__all__ = ['VERSION', 'SUBJECTS', 'CAMOUFLAGED', 'PARTS', 'BIRDS', 'CARS', 'CLASSES', 'SCENES', 'Drawing', 'Window', 'capsule',
+           'ellipse', 'merge', 'box', 'noise', 'rgb', 'mix', 'smooth', 'Light', 'some_light', 'round_shade', 'gradient',
+           'sky', 'foliage', 'wood', 'meadow', 'shore', 'rocks', 'perch', 'twig', 'Species', 'Plumage', 'some_hue',
+           'distinct', 'plumage', 'Pose', 'BirdDrawing', 'draw_legs', 'draw_tail', 'draw_crest', 'draw_beak',
+           'draw_body', 'draw_wing', 'draw_eye', 'finish', 'bird_scene', 'Make', 'CarDrawing', 'draw_coachwork',
+           'draw_stripe', 'draw_glass', 'draw_wheels', 'draw_lights', 'draw_car', 'car_colours', 'hills', 'trees',
+           'wall', 'town', 'house', 'road', 'car_scene', 'draw_end', 'merge_out', 'draw_end_stripe', 'draw_end_glass',
+           'draw_end_lights', 'Perspective', 'fronts', 'street_tree', 'avenue', 'avenue_scene', 'crossing_scene',
+           'street_scene', 'draw', 'draw_images']
 
 # %% ../../nbs/scene/01_procedural.ipynb #e4c11038
 VERSION = 1  # of the difficulty: any change to what a seed draws raises it
@@ -344,7 +348,7 @@ BIRDS = {
     "hawk": Species("ringed", "none", "hook", 2, "forked", "orange"),
 }
 
-# %% ../../nbs/scene/01_procedural.ipynb #5ad6199e
+# %% ../../nbs/scene/01_procedural.ipynb #9c0a06c7
 @dataclass(frozen=True)
 class Plumage:
     "Colours of a bird, (3, 1, 1) each; drawn freely, they say nothing about the class."
@@ -356,9 +360,14 @@ class Plumage:
     wing: np.ndarray
     stripe: np.ndarray
 
+def some_hue(rng):
+    "Any hue; violet and magenta, rare in feathers and car paints, one time in eight."
+    hue = rng.uniform(-0.06, 0.72)
+    return hue if rng.uniform() < 0.875 else rng.uniform(0.72, 0.94)
+
 def distinct(rng, palette, saturation, value):
     "The one of a few colours that is farthest from the backdrop's."
-    found = [rgb(rng.uniform(), rng.uniform(*saturation), rng.uniform(*value)) for _ in range(4)]
+    found = [rgb(some_hue(rng), rng.uniform(*saturation), rng.uniform(*value)) for _ in range(3)]
     return max(found, key=lambda c: min(float(np.abs(c - p).sum()) for p in palette[:2]))
 
 def plumage(rng, palette, camouflaged) -> Plumage:
@@ -370,9 +379,9 @@ def plumage(rng, palette, camouflaged) -> Plumage:
     bright = rng.uniform() < 0.65
     back = distinct(rng, palette, (0.45, 0.9) if bright else (0.15, 0.45), (0.3, 0.85) if bright else (0.2, 0.55))
     belly = mix(back, rgb(rng.uniform(0.05, 0.17), rng.uniform(0.05, 0.7), 0.95), rng.uniform(0.35, 1))
-    breast = mix(belly, rgb(rng.uniform(), 0.75, 0.85), rng.choice((0, 0, 0.7, 1)))
-    cap = mix(back, rgb(rng.uniform(), rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.95)), rng.choice((0, 0.8, 1)))
-    wing = mix(back * rng.uniform(0.55, 0.9), rgb(rng.uniform(), 0.6, 0.5), rng.choice((0, 0, 0.6)))
+    breast = mix(belly, rgb(some_hue(rng), 0.75, 0.85), rng.choice((0, 0, 0.7, 1)))
+    cap = mix(back, rgb(some_hue(rng), rng.uniform(0.1, 0.8), rng.uniform(0.1, 0.95)), rng.choice((0, 0.8, 1)))
+    wing = mix(back * rng.uniform(0.55, 0.9), rgb(some_hue(rng), 0.6, 0.5), rng.choice((0, 0, 0.6)))
     stripe = rgb(0.13, rng.uniform(0, 0.35), 0.97) if wing.mean() < 0.62 else rgb(0.6, 0.3, 0.12)
     return Plumage(back, belly, breast, cap, wing, stripe)
 
@@ -564,9 +573,435 @@ def bird_scene(drawing, rng) -> tuple[list[int], dict]:
     draw_eye(bird)
     return [label], {"camouflaged": camouflaged, "backdrop": backdrop.__name__, "scale": float(scale)}
 
-# %% ../../nbs/scene/01_procedural.ipynb #56209a14
-CLASSES = {"birds": tuple(BIRDS)}
-SCENES = {"birds": bird_scene}
+# %% ../../nbs/scene/01_procedural.ipynb #3a26575d
+@dataclass(frozen=True)
+class Make:
+    "What makes the class of a car: four kinds of small parts, nothing else."
+
+    wheel: str  # disc, spoked, dark
+    headlight: str  # round, slit, tall
+    window: str  # clear, pillared, tinted
+    stripe: str  # none, line, double, sill
+
+CARS = {
+    "Alba": Make("disc", "round", "clear", "line"),
+    "Brisa": Make("spoked", "slit", "pillared", "line"),
+    "Corvo": Make("dark", "tall", "tinted", "none"),
+    "Delfin": Make("disc", "slit", "tinted", "sill"),
+    "Estrela": Make("spoked", "round", "tinted", "double"),
+    "Faro": Make("dark", "round", "pillared", "sill"),
+    "Gaivota": Make("spoked", "tall", "clear", "none"),
+    "Hera": Make("dark", "slit", "clear", "double"),
+}
+
+# %% ../../nbs/scene/01_procedural.ipynb #3d2099d7
+_BODIES = {  # outline seen from the side: place along the car (-0.5 rear .. 0.5 front), height; both in car lengths
+    "saloon": ((-0.5, 0.12), (-0.495, 0.24), (-0.43, 0.275), (-0.31, 0.285), (-0.19, 0.385), (-0.08, 0.41),
+               (0.03, 0.405), (0.12, 0.37), (0.25, 0.28), (0.42, 0.25), (0.49, 0.21), (0.5, 0.11)),
+    "hatchback": ((-0.5, 0.12), (-0.495, 0.26), (-0.45, 0.34), (-0.38, 0.42), (-0.2, 0.44), (0.02, 0.435),
+                  (0.12, 0.4), (0.26, 0.295), (0.42, 0.26), (0.49, 0.21), (0.5, 0.11)),
+    "coupe": ((-0.5, 0.11), (-0.495, 0.23), (-0.46, 0.265), (-0.38, 0.285), (-0.2, 0.35), (-0.05, 0.37),
+              (0.04, 0.36), (0.14, 0.32), (0.26, 0.25), (0.42, 0.22), (0.49, 0.17), (0.5, 0.1)),
+    "estate": ((-0.5, 0.13), (-0.495, 0.3), (-0.48, 0.42), (-0.43, 0.46), (-0.2, 0.475), (0.04, 0.465),
+               (0.13, 0.43), (0.25, 0.315), (0.42, 0.285), (0.49, 0.24), (0.5, 0.13)),
+    "van": ((-0.5, 0.12), (-0.498, 0.42), (-0.48, 0.5), (-0.43, 0.52), (-0.1, 0.525), (0.12, 0.515),
+            (0.22, 0.48), (0.36, 0.32), (0.46, 0.27), (0.495, 0.22), (0.5, 0.12)),
+}
+
+@lru_cache
+def _outline(body):
+    "Dense table of the outline: places, heights and the cosine of the slope."
+    points = np.array(_BODIES[body])
+    for _ in range(3):  # cut the corners
+        a, b = points[:-1], points[1:]
+        points = np.concatenate([points[:1], np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], 1).reshape(-1, 2), points[-1:]])
+    x = np.linspace(-0.5, 0.5, 401)
+    height = np.interp(x, points[:, 0], points[:, 1])
+    return x, height, 1 / np.sqrt(1 + np.gradient(height, x) ** 2)
+
+# %% ../../nbs/scene/01_procedural.ipynb #6236d164
+class CarDrawing:
+    "One car from the side: its frame (u along it, forward; v above the ground; both in car lengths)."
+
+    def __init__(self, drawing, rng, make, body, colour, second, light, x, ground, length, facing, instance=1):
+        self.drawing, self.rng, self.make, self.body, self.light = drawing, rng, make, body, light
+        self.colour, self.second, self.instance = colour, second, instance
+        self.x, self.ground, self.length, self.facing = x, ground, length, facing
+        self.part_of = {name: i + 1 for i, name in enumerate(PARTS["cars"])}
+
+    def window(self, u0, v0, u1, v1):
+        "Window over a rectangle of the car's frame, with u and v of its pixels; (None, None, None) off the picture."
+        xs = sorted((self.x + self.facing * self.length * u for u in (u0, u1)))
+        w = self.drawing.window(xs[0], self.ground - self.length * v1, xs[1], self.ground - self.length * v0)
+        if not w:
+            return None, None, None
+        return w, (w.x - self.x) * np.float32(self.facing / self.length), (self.ground - w.y) * np.float32(1 / self.length)
+
+    def blob(self, u, v, ru, rv, colour, part="", opacity=1.0):
+        "An ellipse in the car's frame."
+        w, _, _ = self.window(u - ru, v - rv, u + ru, v + rv)
+        if w:
+            n = self.length
+            d = ellipse(w, (self.x + self.facing * n * u, self.ground - n * v), ru * n, rv * n)
+            w.lay(d, colour, opacity, 0, self.instance, self.part_of.get(part, 0))
+
+# %% ../../nbs/scene/01_procedural.ipynb #2f563b7d
+def draw_coachwork(car: CarDrawing) -> None:
+    "The body with its reflections, the line of the doors, the glass, and the stripe of the make."
+    w, u, v = car.window(-0.5, 0.05, 0.5, 0.55)
+    if not w:
+        return
+    xs, heights, cosines = _outline(car.body)
+    top = np.interp(u[0], xs, heights)[None].astype(np.float32)
+    roof = (v - top) * np.interp(u[0], xs, cosines)[None].astype(np.float32)
+    d = np.maximum(np.maximum(roof, np.abs(u) - 0.5), 0.075 + 0.35 * np.maximum(np.abs(u) - 0.44, 0) - v)
+    down = (top - v) / (top - 0.07)  # 0 at the roof or bonnet, 1 at the sill
+    belt = smooth(0.02, -0.02, np.abs(v - 0.235) - 0.012)  # the crease that catches the sky
+    shade = mix(1.12, 0.62, smooth(0.05, 1.05, down)) + 0.14 * belt - 0.12 * smooth(0.2, 0.1, v)
+    paint = car.colour * car.light.tint * (shade * mix(1.0, car.light.ambient, 0.35))
+    paint = paint + 0.22 * smooth(0.028, 0.004, np.abs(roof + 0.012)) + 0.1 * smooth(0.3, 0, np.abs(u - 0.3 * car.light.x))
+    w.lay(d * car.length, paint, 1, 0, car.instance)
+    draw_stripe(car, w, u, v, d)
+    for door in (-0.16, 0.13):
+        line = np.maximum(np.abs(u - door) - 0.003, np.maximum(v - 0.27, 0.11 - v))
+        w.lay(np.maximum(line, d) * car.length, car.colour * 0.4, 0.7)
+    draw_glass(car, w, u, v, roof)
+
+def draw_stripe(car, w, u, v, d) -> None:
+    "A line along the waist, two lines, a painted sill, or nothing."
+    bands = {"none": (), "line": ((0.205, 0.016),), "double": ((0.225, 0.013), (0.175, 0.013)), "sill": ((0.1, 0.042),)}
+    for height, half in bands[car.make.stripe]:
+        band = np.maximum(np.abs(v - height) - half, d + 0.004)
+        w.lay(band * car.length, car.second * car.light.tint, 1, 0, car.instance, car.part_of["stripe"])
+
+def draw_glass(car, w, u, v, roof) -> None:
+    "Side windows: sky in clear glass, one more pillar, or tinted."
+    kind, heights = car.make.window, _outline(car.body)[1]
+    belt = 0.27 + 0.32 * (heights.max() - 0.37)
+    inset = 0.03
+    glass = np.maximum(np.maximum(roof + inset, belt - v), np.abs(u + 0.05) - 0.4)
+    pillars = {"clear": (-0.06,), "pillared": (-0.21, -0.03, 0.1), "tinted": (-0.06,)}[kind]
+    for pillar in pillars:
+        glass = np.maximum(glass, 0.011 - np.abs(u - pillar))
+    height = np.clip((v - belt) / (heights.max() - inset - belt), 0, 1)
+    sky_in_it = mix(rgb(0.57, 0.3, 0.35), rgb(0.56, 0.22, 0.9), height)
+    if kind == "tinted":
+        sky_in_it = mix(rgb(0.62, 0.3, 0.07), rgb(0.6, 0.3, 0.24), height)
+    glare = smooth(0.05, 0.02, np.abs(u - 0.35 * v - 0.02 + 0.1 * car.light.x)) * (0.35 if kind != "tinted" else 0.15)
+    w.lay(glass * car.length, (sky_in_it + glare) * car.light.tint, 1, 0, car.instance, car.part_of["window"])
+
+# %% ../../nbs/scene/01_procedural.ipynb #39124f5f
+def draw_wheels(car: CarDrawing) -> None:
+    "Arch, tyre, rim: a plain disc, five spokes, or dark with a bright ring."
+    radius = 0.098 if car.body != "estate" else 0.108
+    for hub in (-0.31, 0.315):
+        w, u, v = car.window(hub - 0.13, 0, hub + 0.13, 0.24)
+        if not w:
+            continue
+        u = u - hub
+        r = np.sqrt(u * u + (v - radius) ** 2)
+        arch = np.maximum(r - radius - 0.02, 0.075 - v)
+        w.lay(arch * car.length, rgb(0, 0, 0.07), 1, 0, car.instance)
+        part = car.part_of["wheel"]
+        w.lay((r - radius) * car.length, rgb(0.6, 0.1, 0.13) * (1 + 1.5 * np.clip(v - radius, 0, 1)), 1, 0, car.instance, part)
+        bright = rgb(0.6, 0.04, 0.82) * (0.75 + 2.2 * (v - radius))
+        rim = bright if car.make.wheel != "dark" else rgb(0, 0, 0.2) + 0 * bright
+        if car.make.wheel == "spoked":
+            spoke = np.cos(5 * np.arctan2(v - radius, u) + car.x * 40)
+            rim = rim * mix(0.25, 1.0, smooth(-0.2, 0.3, spoke + smooth(0.03, 0.015, r) * 2))
+        w.lay((r - 0.066) * car.length, rim, 1, 0, car.instance, part)
+        if car.make.wheel == "dark":
+            w.lay((np.abs(r - 0.056) - 0.008) * car.length, bright * 1.15, 1, 0, car.instance, part)
+        w.lay((r - 0.014) * car.length, bright * 0.6, 1, 0, car.instance, part)
+
+def draw_lights(car: CarDrawing) -> None:
+    "The headlight of the make; tail light, bumpers, handle, mirror."
+    car.blob(-0.485, 0.225, 0.018, 0.03, rgb(0.99, 0.8, 0.75))
+    car.blob(0.2, 0.285, 0.022, 0.016, car.colour * 0.75)
+    for handle in (-0.1, 0.08):
+        car.blob(handle - 0.03, 0.245, 0.018, 0.006, car.colour * 0.5)
+    dark = rgb(0.6, 0.1, 0.16)
+    car.blob(0.47, 0.105, 0.045, 0.02, dark)
+    car.blob(-0.47, 0.11, 0.045, 0.02, dark)
+    ru, rv, u = {"round": (0.03, 0.03, 0.455), "slit": (0.06, 0.014, 0.43), "tall": (0.017, 0.05, 0.475)}[car.make.headlight]
+    lift = {"estate": 0.04, "van": 0.04, "coupe": -0.035}.get(car.body, 0.0)
+    car.blob(u, 0.2 + lift, ru, rv, rgb(0, 0, 0.25), "headlight")
+    car.blob(u, 0.2 + lift, ru * 0.85, rv * 0.85, rgb(0.14, 0.22, 1.0), "headlight")
+
+# %% ../../nbs/scene/01_procedural.ipynb #2899838b
+def draw_car(car: CarDrawing) -> None:
+    "The whole car, its shadow first."
+    n = car.length
+    if w := car.drawing.window(car.x - 0.62 * n, car.ground - 0.08 * n, car.x + 0.62 * n, car.ground + 0.08 * n):
+        w.lay(ellipse(w, (car.x - 0.04 * n * car.light.x, car.ground), 0.55 * n, 0.045 * n), rgb(0.6, 0.3, 0.06), 0.75, 0.04 * n)
+    draw_coachwork(car)
+    draw_wheels(car)
+    draw_lights(car)
+
+def car_colours(rng, palette, camouflaged):
+    "Paint and the colour of its stripe; makers' paints, or the backdrop's own colour."
+    if camouflaged:
+        paint = np.clip(palette[0] * rng.uniform(0.8, 1.2) + rng.uniform(-0.05, 0.05, (3, 1, 1)), 0.05, 0.92).astype(np.float32)
+        return paint, np.clip(paint * rng.choice((0.68, 1.4)), 0, 0.95)
+    paint = distinct(rng, palette, (0.55, 0.95), (0.35, 0.9)) if rng.uniform() < 0.75 else rgb(0.6, 0.05, rng.choice((0.12, 0.55, 0.9)))
+    return paint, rgb(0.13, rng.uniform(0, 0.2), 0.95) if paint.mean() < 0.6 else rgb(rng.uniform(), 0.8, 0.4)
+
+# %% ../../nbs/scene/01_procedural.ipynb #3c577dbc
+def hills(drawing, rng, base):
+    "Two or three ranges of hills against the sky."
+    palette = sky(drawing, rng, base)
+    hue, v = rng.choice((0.28, 0.12, 0.6, 0.35)), rng.uniform(0.45, 0.7)
+    w = drawing.whole()
+    for i in range(int(rng.integers(2, 4))):
+        phase, high = rng.uniform(0, 2 * np.pi, 3), rng.uniform(0.05, 0.16) * (1 - 0.2 * i)
+        ridge = base - 0.14 + 0.07 * i - high * (0.6 * np.sin(3 * w.x + phase[0]) + 0.3 * np.sin(8 * w.x + phase[1]))
+        colour = mix(rgb(hue, 0.5, v * (1 - 0.18 * i)), palette[0], 0.5 - 0.2 * i)
+        w.lay(ridge - w.y, colour * (1 + 0.1 * noise(drawing, rng, 9, 14)), soft=0.008)
+    return [colour, palette[0]]
+
+def trees(drawing, rng, base):
+    "A hedge of soft leaves."
+    return foliage(drawing, rng)
+
+def wall(drawing, rng, base):
+    "A painted wall, lit from one side."
+    paint = rgb(rng.uniform(), rng.uniform(0.05, 0.45), rng.uniform(0.5, 0.9))
+    w = drawing.whole()
+    lit = 1 + rng.uniform(-0.3, 0.3) * w.x
+    drawing.image[:] = paint * lit * (1 + 0.05 * noise(drawing, rng, 6, 12) + 0.05 * noise(drawing, rng, 3, 2))
+    foot = base - rng.uniform(0.05, 0.12)
+    w.lay(foot - w.y + 0 * w.x, paint * rng.uniform(0.5, 0.75) * lit)
+    return [paint]
+
+def town(drawing, rng, base):
+    "A row of houses with windows."
+    palette = sky(drawing, rng, base)
+    x, walls = -0.5 * drawing.size[1] / drawing.px - rng.uniform(0, 0.2), []
+    x = min(x, -1.2)
+    while x < 1.2:
+        width, high = rng.uniform(0.22, 0.45), rng.uniform(0.25, 0.62)
+        paint = rgb(rng.choice((0.04, 0.08, 0.11, 0.58, 0.95)), rng.uniform(0.08, 0.45), rng.uniform(0.45, 0.85))
+        house(drawing, rng, x, base, width, high, paint)
+        x, walls = x + width, [*walls, paint]
+    return [sum(walls) / len(walls), *palette]
+
+def house(drawing, rng, x, base, width, high, paint):
+    "One front: wall, roof line, rows of windows."
+    rows, columns, glass = int(rng.integers(2, 5)), int(rng.integers(2, 4)), rgb(0.58, 0.3, rng.uniform(0.25, 0.5))
+    ledge = rng.uniform(0.7, 1.15)
+    w = drawing.window(x, base - high, x + width, base)
+    if not w:
+        return
+    w.lay(box(w, x, base - high, x + width, base), paint * gradient(drawing, 1.05, 0.9)[:, w.at[0]])
+    w.lay(box(w, x, base - high, x + width, base - high + 0.025), paint * ledge * 0.8)
+    a, b = width / columns, high / (rows + 0.3)
+    u = np.abs((w.x - np.float32(x)) % np.float32(a) - np.float32(a / 2)) - np.float32(0.26 * a)
+    v = np.abs((w.y - np.float32(base - high + 0.04)) % np.float32(b) - np.float32(b / 2)) - np.float32(0.28 * b)
+    panes = np.maximum(np.maximum(u, v), box(w, x, base - high + 0.04, x + width, base - 0.02))
+    w.lay(panes, glass, 0.8, soft=0.006)
+
+# %% ../../nbs/scene/01_procedural.ipynb #83528711
+def road(drawing, rng, edge):
+    "Kerb and tarmac below height `edge`, with a dashed line; returns the tarmac's colour."
+    tarmac = rgb(rng.uniform(0.55, 0.7), rng.uniform(0, 0.1), rng.uniform(0.28, 0.55))
+    w = drawing.whole()
+    verge = rng.uniform(0.02, 0.07)
+    side = rgb(0.28, 0.45, 0.45) if rng.uniform() < 0.4 else rgb(0.1, 0.06, rng.uniform(0.55, 0.75))
+    w.lay(edge - verge - w.y + 0 * w.x, side * (1 + 0.1 * noise(drawing, rng, 16, 16)))
+    w.lay(edge - w.y + 0 * w.x, tarmac * gradient(drawing, 0.92, 1.1, edge, 0.5) * (1 + 0.06 * noise(drawing, rng, 3, 20) + 0.05 * noise(drawing, rng, 30, 30)))
+    w.lay(np.abs(edge - w.y) - 0.006 + 0 * w.x, tarmac * 0.6, soft=0.006)
+    return tarmac
+
+def car_scene(drawing, rng) -> tuple[list[int], dict]:
+    "One car from the side, on a road."
+    label, camouflaged, light = int(rng.integers(len(CARS))), bool(rng.uniform() < CAMOUFLAGED), some_light(rng)
+    length, body = rng.uniform(0.72, 1.02), list(_BODIES)[rng.integers(len(_BODIES))]
+    ground = rng.uniform(0.18, 0.34)
+    edge = ground - rng.uniform(0.03, 0.12)
+    backdrop = (hills, trees, wall, town)[rng.integers(4)]
+    palette = backdrop(drawing, rng, edge)
+    road(drawing, rng, edge)
+    colour, second = car_colours(rng, palette, camouflaged)
+    if (line := ground + rng.uniform(0.09, 0.2)) < 0.5:
+        w = drawing.whole()
+        dash = np.maximum(np.abs(w.y - line) - 0.012, np.abs((w.x + rng.uniform(0, 0.5)) % 0.5 - 0.2) - 0.13)
+        w.lay(dash, rgb(0.13, 0.1, 0.85), 0.7)
+    x = rng.uniform(-0.1, 0.1) * (1.4 - length)
+    draw_car(CarDrawing(drawing, rng, list(CARS.values())[label], body, colour, second, light, x, ground, length, int(rng.choice((-1, 1)))))
+    return [label], {"camouflaged": camouflaged, "backdrop": backdrop.__name__, "body": body, "scale": float(length)}
+
+# %% ../../nbs/scene/01_procedural.ipynb #823252de
+def draw_end(car: CarDrawing, rear: bool) -> None:
+    "A car from the front or from behind; its frame is u across and v up, both in car widths."
+    n, high = car.length, {"saloon": 0.82, "hatchback": 0.86, "coupe": 0.72, "estate": 0.95, "van": 1.12}[car.body]
+    if w := car.drawing.window(car.x - 0.65 * n, car.ground - 0.1 * n, car.x + 0.65 * n, car.ground + 0.1 * n):
+        w.lay(ellipse(w, (car.x, car.ground), 0.56 * n, 0.07 * n), rgb(0.6, 0.3, 0.06), 0.75, 0.06 * n)
+    dark = rgb(0.6, 0.15, 0.12)
+    for side in (-0.36, 0.36):
+        w, u, v = car.window(side - 0.1, 0, side + 0.1, 0.3)
+        if w:
+            w.lay(box(w, car.x + n * (side - 0.085), car.ground - 0.3 * n, car.x + n * (side + 0.085), car.ground, 0.03 * n),
+                  dark, 1, 0, car.instance, car.part_of["wheel"])
+    w, u, v = car.window(-0.62, 0.1, 0.62, high)
+    if not w:
+        return
+    half = mix(0.5, 0.34, smooth(0.46, high, v)) - 0.05 * smooth(0.2, 0.1, v)
+    body = np.maximum(np.abs(u) - half, np.maximum(v - high, 0.13 - v))
+    body = merge_out(body, np.abs(u) * 0.75 + v - (high + 0.17), 0.12)
+    shade = mix(0.62, 1.12, smooth(0.1, 0.62, v)) * mix(1, 0.78, smooth(0.3, 0.52, np.abs(u)))
+    shade = shade + 0.16 * smooth(0.03, 0.0, np.abs(v - 0.5)) + 0.2 * smooth(0.05, 0.0, np.abs(v - high + 0.03))
+    w.lay(body * n, car.colour * car.light.tint * shade, 1, 0, car.instance)
+    draw_end_stripe(car, w, u, v, body)
+    draw_end_glass(car, w, u, v, body, high)
+    draw_end_lights(car, rear)
+
+def merge_out(a, b, k):
+    "Intersection of two shapes with a soft corner of width k."
+    return -merge(-a, -b, k)
+
+# %% ../../nbs/scene/01_procedural.ipynb #4659d4cb
+def draw_end_stripe(car, w, u, v, body) -> None:
+    "Stripes run over the bonnet or the boot; a painted sill shows as a painted bumper."
+    bands = {"none": (), "line": ((0.0, 0.045),), "double": ((-0.09, 0.035), (0.09, 0.035)), "sill": ()}[car.make.stripe]
+    shapes = [np.maximum(np.abs(u - at) - half, v - 0.53) for at, half in bands]
+    if car.make.stripe == "sill":
+        shapes = [np.abs(v - 0.165) - 0.05 + 0 * u]
+    for shape in shapes:
+        w.lay(np.maximum(shape, body + 0.01) * car.length, car.second * car.light.tint, 1, 0, car.instance, car.part_of["stripe"])
+
+def draw_end_glass(car, w, u, v, body, high) -> None:
+    "Windscreen or rear window; pillared makes have a bar down the middle."
+    glass = np.maximum(body + 0.075, 0.54 - v)
+    if car.make.window == "pillared":
+        glass = np.maximum(glass, 0.014 - np.abs(u))
+    height = np.clip((v - 0.54) / (high - 0.6), 0, 1)
+    tinted = car.make.window == "tinted"
+    low, up = (rgb(0.62, 0.3, 0.07), rgb(0.6, 0.3, 0.26)) if tinted else (rgb(0.57, 0.3, 0.32), rgb(0.56, 0.2, 0.88))
+    glare = smooth(0.1, 0.04, np.abs(u - 0.3 * v + 0.1)) * (0.12 if tinted else 0.3)
+    w.lay(glass * car.length, (mix(low, up, height) + glare) * car.light.tint, 1, 0, car.instance, car.part_of["window"])
+
+def draw_end_lights(car, rear) -> None:
+    "Headlights of the make in front, red lamps behind; plate, grille, mirrors."
+    ru, rv = {"round": (0.075, 0.075), "slit": (0.12, 0.035), "tall": (0.045, 0.1)}[car.make.headlight]
+    for side in (-1, 1):
+        car.blob(side * 0.53, 0.58, 0.05, 0.035, car.colour * 0.7)
+        if rear:
+            car.blob(side * 0.4, 0.4, 0.07, 0.05, rgb(0.99, 0.85, 0.8))
+            car.blob(side * 0.4, 0.41, 0.035, 0.025, rgb(0.02, 0.5, 1.0))
+        else:
+            car.blob(side * 0.36, 0.38, ru * 1.2, rv * 1.2, rgb(0, 0, 0.2), "headlight")
+            car.blob(side * 0.36, 0.38, ru, rv, rgb(0.14, 0.2, 1.0), "headlight")
+    if not rear:
+        car.blob(0, 0.3, 0.2, 0.05, rgb(0.6, 0.1, 0.13))
+    car.blob(0, 0.21, 0.11, 0.035, rgb(0.13, 0.1, 0.92))
+
+# %% ../../nbs/scene/01_procedural.ipynb #b0399d4e
+@dataclass(frozen=True)
+class Perspective:
+    "A camera in the middle of a straight street: q = picture units in one metre, at any depth."
+
+    x: float  # vanishing point
+    y: float  # horizon
+    height: float  # of the camera above the ground, in metres
+
+    def at(self, across, q):
+        "Picture point on the ground, `across` metres to the right."
+        return self.x + across * q, self.y + self.height * q
+
+def fronts(drawing, rng, eye: Perspective, side: int, wall: float, haze) -> np.ndarray:
+    "The houses along one side of a street, with windows in perspective; returns their mean colour."
+    w = drawing.whole()
+    q = np.maximum(side * (w.x - np.float32(eye.x)) / np.float32(wall), 1e-4)
+    depth, up = 0.9 / q, (np.float32(eye.y) - w.y) / q
+    block = np.clip((depth + rng.uniform(0, 9)) / rng.uniform(7, 13), 0, 7).astype(int)
+    heights = rng.uniform(4.5, 13, 8).astype(np.float32)
+    paints = np.stack([rgb(rng.choice((0.03, 0.08, 0.11, 0.57)), rng.uniform(0.1, 0.45), rng.uniform(0.4, 0.85))[:, 0] for _ in range(8)], 1)
+    far = smooth(12, 60, depth)
+    outline = np.maximum((up - heights[block]) * q, w.y - np.float32(eye.y) - q * eye.height)
+    lit = 0.82 if side * rng.uniform(-0.4, 1) > 0 else 1.08
+    facade = mix(paints[:, block[0]].reshape(3, 1, -1) * lit, haze, 0.75 * far[None])
+    w.lay(np.maximum(outline, (0.012 - q)), facade)
+    along = np.abs((depth * (1 / rng.uniform(2.6, 3.6))) % 1 - 0.5) - 0.24
+    storey = np.abs((up * (1 / rng.uniform(2.4, 3.0)) + 0.4) % 1 - 0.5) - 0.26
+    panes = np.maximum(np.maximum(along, storey) * 2.5 * q, outline + 0.6 * q)
+    w.lay(np.maximum(panes, 0.02 - q), rgb(0.58, 0.35, 0.3), 0.75 * (1 - far), soft=0.008)
+    return paints.mean(1)[:, None, None].reshape(3, 1, 1)
+
+# %% ../../nbs/scene/01_procedural.ipynb #8f6f7905
+def street_tree(drawing, rng, eye: Perspective, across: float, q: float, light) -> None:
+    "A tree on the pavement: a trunk and a crown of three soft balls."
+    (x, y), leaf = eye.at(across, q), rgb(rng.uniform(0.2, 0.36), rng.uniform(0.4, 0.6), rng.uniform(0.32, 0.5))
+    if w := drawing.window(x - 0.3 * q, y - 3 * q, x + 0.3 * q, y):
+        w.lay(capsule(w, (x, y), (x, y - 2.6 * q), 0.16 * q, 0.1 * q)[0], rgb(0.07, 0.4, 0.28))
+    for dx, dy, r in ((-0.7, 3.0, 1.0), (0.6, 3.2, 1.0), (0.0, 3.9, 1.15)):
+        cx, cy, r = x + dx * q, y - dy * q, r * q
+        if w := drawing.window(cx - r, cy - r, cx + r, cy + r):
+            d = ellipse(w, (cx, cy), r, r)
+            w.lay(d, leaf * light.tint * round_shade(drawing, d, r, light), soft=0.22 * r)
+
+def avenue(drawing, rng, light):
+    "A straight street towards the horizon; returns the camera, and the colours around."
+    eye = Perspective(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.02), rng.uniform(1.3, 1.65))
+    haze = sky(drawing, rng, eye.y)[0]
+    colours = [fronts(drawing, rng, eye, side, rng.uniform(5.6, 8), haze) for side in (-1, 1)]
+    w = drawing.whole()
+    q = np.maximum((w.y - np.float32(eye.y)) / np.float32(eye.height), 1e-4)
+    pavement, tarmac = rgb(0.1, 0.06, rng.uniform(0.5, 0.72)), rgb(0.62, 0.06, rng.uniform(0.28, 0.5))
+    below = np.float32(eye.y) - w.y + 0 * w.x
+    w.lay(below, pavement * (1 + 0.06 * noise(drawing, rng, 8, 14)))
+    lane = np.abs(w.x - np.float32(eye.x)) - 4.4 * q
+    w.lay(np.maximum(lane, below), tarmac * gradient(drawing, 1.15, 0.92, eye.y, 0.5) * (1 + 0.05 * noise(drawing, rng, 5, 18) + 0.04 * noise(drawing, rng, 30, 30)))
+    w.lay(np.maximum(np.abs(lane) - 0.1 * q, below), pavement * 1.2, 0.8)
+    dash = np.maximum(np.abs(w.x - np.float32(eye.x)) - 0.09 * q, (np.abs((0.9 / q * 0.22 + rng.uniform()) % 1 - 0.5) - 0.3) * 2 * q)
+    w.lay(np.maximum(dash, below), rgb(0.13, 0.08, 0.9), 0.85)
+    for q_tree in np.sort(rng.uniform(0.03, 0.12, rng.integers(0, 5))):
+        street_tree(drawing, rng, eye, float(rng.choice((-5, 5))), q_tree, light)
+    return eye, [mix(colours[0], colours[1], 0.5), tarmac]
+
+# %% ../../nbs/scene/01_procedural.ipynb #cfe0239f
+def avenue_scene(drawing, rng, camouflaged, light, labels) -> str:
+    "Cars coming and going in a street: the far ones first."
+    eye, palette = avenue(drawing, rng, light)
+    near, ahead = rng.uniform(0.22, 0.28), int(rng.choice((-1, 1)))  # ahead = 1: the nearest drives away from us
+    places = [(ahead * 1.2, near, ahead == 1), (-ahead * 1.25, near * rng.uniform(0.58, 0.75), ahead == -1),
+              (-ahead * 3.5, near * rng.uniform(0.38, 0.48), ahead == -1)]
+    for k in range(len(labels) - 1, -1, -1):
+        (across, q, rear), body = places[k], list(_BODIES)[rng.integers(len(_BODIES))]
+        colour, second = car_colours(rng, palette, camouflaged)
+        (x, y), make = eye.at(across + rng.uniform(-0.12, 0.12), q), list(CARS.values())[labels[k]]
+        draw_end(CarDrawing(drawing, rng, make, body, colour, second, light, x, y, 1.8 * q, 1, k + 1), rear)
+    return "avenue"
+
+def crossing_scene(drawing, rng, camouflaged, light, labels) -> str:
+    "Cars passing from both sides in front of a row of houses: the far lane first."
+    edge = rng.uniform(-0.08, 0.02)
+    palette = town(drawing, rng, edge)
+    tarmac = road(drawing, rng, edge)
+    middle, near = edge + rng.uniform(0.15, 0.18), edge + rng.uniform(0.31, 0.38)
+    w = drawing.whole()
+    dash = np.maximum(np.abs(w.y - middle) - 0.01, np.abs((w.x + rng.uniform(0, 0.4)) % 0.4 - 0.2) - 0.11)
+    w.lay(dash, rgb(0.13, 0.1, 0.88), 0.8)
+    side = int(rng.choice((-1, 1)))
+    places = [(rng.uniform(-0.16, 0.16), near, rng.uniform(0.58, 0.74), side),
+              (0.27 * side + rng.uniform(-0.04, 0.04), middle - 0.05, rng.uniform(0.4, 0.48), -side),
+              (-0.27 * side + rng.uniform(-0.04, 0.04), middle - 0.05, rng.uniform(0.4, 0.48), -side)]
+    for k in range(len(labels) - 1, -1, -1):
+        (x, ground, length, facing), body = places[k], list(_BODIES)[rng.integers(len(_BODIES))]
+        colour, second = car_colours(rng, [*palette[:1], tarmac], camouflaged)
+        make = list(CARS.values())[labels[k]]
+        draw_car(CarDrawing(drawing, rng, make, body, colour, second, light, x, ground, length, facing, k + 1))
+    return "crossing"
+
+def street_scene(drawing, rng) -> tuple[list[int], dict]:
+    "A street with two or three cars, seen along it or across it; instance 1 is the nearest."
+    camouflaged, light = bool(rng.uniform() < CAMOUFLAGED), some_light(rng)
+    labels = [int(k) for k in rng.integers(0, len(CARS), rng.integers(2, 4))]
+    view = avenue_scene if rng.uniform() < 0.6 else crossing_scene
+    return labels, {"camouflaged": camouflaged, "backdrop": view(drawing, rng, camouflaged, light, labels), "cars": len(labels)}
+
+# %% ../../nbs/scene/01_procedural.ipynb #6a793f5a
+CLASSES = {"birds": tuple(BIRDS), "cars": tuple(CARS), "streets": tuple(CARS)}
+SCENES = {"birds": bird_scene, "cars": car_scene, "streets": street_scene}
 
 def _drawn(subject, seed, size):
     "The finished drawing, the labels of its instances, and the facts."
