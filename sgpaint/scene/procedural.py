@@ -19,11 +19,11 @@ __all__ = ['VERSION', 'SUBJECTS', 'CAMOUFLAGED', 'PARTS', 'BIRDS', 'CARS', 'CLAS
            'ellipse', 'merge', 'box', 'noise', 'rgb', 'mix', 'smooth', 'Light', 'some_light', 'round_shade', 'gradient',
            'sky', 'foliage', 'wood', 'meadow', 'shore', 'rocks', 'perch', 'twig', 'Species', 'Plumage', 'some_hue',
            'distinct', 'plumage', 'Pose', 'BirdDrawing', 'draw_legs', 'draw_tail', 'draw_crest', 'draw_beak',
-           'draw_body', 'draw_wing', 'draw_eye', 'finish', 'bird_scene', 'Make', 'CarDrawing', 'draw_coachwork',
-           'draw_stripe', 'draw_glass', 'draw_wheels', 'draw_lights', 'draw_car', 'car_colours', 'hills', 'trees',
-           'wall', 'town', 'house', 'road', 'car_scene', 'draw_end', 'merge_out', 'draw_end_stripe', 'draw_end_glass',
-           'draw_end_lights', 'Perspective', 'fronts', 'street_tree', 'avenue', 'avenue_scene', 'crossing_scene',
-           'street_scene', 'draw', 'draw_images']
+           'draw_body', 'feathers', 'draw_wing', 'draw_eye', 'finish', 'bird_scene', 'Make', 'CarDrawing',
+           'draw_coachwork', 'draw_stripe', 'draw_glass', 'draw_wheels', 'draw_lights', 'draw_car', 'car_colours',
+           'hills', 'trees', 'wall', 'town', 'house', 'road', 'car_scene', 'draw_end', 'merge_out', 'draw_end_stripe',
+           'draw_end_glass', 'draw_end_lights', 'Perspective', 'fronts', 'street_tree', 'avenue', 'avenue_scene',
+           'crossing_scene', 'street_scene', 'draw', 'draw_images']
 
 # %% ../../nbs/scene/01_procedural.ipynb #e4c11038
 VERSION = 1  # of the difficulty: any change to what a seed draws raises it
@@ -432,7 +432,7 @@ class BirdDrawing:
             shade = round_shade(self.drawing, d, depth * self.pose.scale, self.light) if depth else 1.0
             w.lay(d, colour * self.light.tint * shade, opacity, 0, self.instance, self.part_of.get(part, 0))
 
-# %% ../../nbs/scene/01_procedural.ipynb #77023a68
+# %% ../../nbs/scene/01_procedural.ipynb #051b246e
 def draw_legs(bird: BirdDrawing, ground) -> None:
     "Two legs and the toes that hold the branch or stand on the ground."
     colour = rgb(0.08, 0.75, 0.85) if bird.species.claws == "orange" else rgb(0.6, 0.15, 0.13)
@@ -460,10 +460,10 @@ def draw_crest(bird: BirdDrawing) -> None:
     kind, head = bird.species.crest, bird.head
     if kind == "none":
         return
-    angles = (1.3, 1.65, 2.0) if kind == "tuft" else (2.2, 2.5, 2.75)
+    angles = (1.5, 1.8, 2.15) if kind == "tuft" else (2.2, 2.5, 2.75)
     for i, angle in enumerate(angles):
         a = bird.pose.along(head, angle + bird.pose.gaze, 0.1)
-        b = bird.pose.along(head, angle + 0.25 * (kind == "swept") + bird.pose.gaze, 0.27 if kind == "tuft" else 0.33)
+        b = bird.pose.along(head, angle + 0.25 * (kind == "swept") + bird.pose.gaze, (0.25, 0.27, 0.22)[i] if kind == "tuft" else 0.33)
         bird.lay(a, b, 0.045, 0.008, bird.plumage.cap * (0.85 + 0.1 * i), "crest", 0.04)
 
 def draw_beak(bird: BirdDrawing) -> None:
@@ -503,7 +503,16 @@ def draw_body(bird: BirdDrawing) -> None:
     shade = round_shade(drawing, d, 0.17 * pose.scale, bird.light)
     w.lay(d, colour * bird.light.tint * (shade * down[0]), 1, 0, bird.instance)
 
-# %% ../../nbs/scene/01_procedural.ipynb #c989bd1a
+# %% ../../nbs/scene/01_procedural.ipynb #e385c74e
+def feathers(bird: BirdDrawing, t: np.ndarray, across: np.ndarray) -> np.ndarray:  # (3, h, w)
+    "Colours of a wing: scalloped rows near the shoulder, long quills towards the tip."
+    visible = float(np.clip(bird.pose.scale * bird.drawing.px / 60, 0.3, 1))  # edges fade before they alias
+    rows = (t * 7 + 0.45 * np.abs(np.sin(across * 34))) % 1
+    edges = smooth(0.45, 1, rows) * smooth(0.75, 0.5, t) * np.float32(0.32 * visible)
+    quills = np.abs(((across + 0.1 * t) * 24) % 2 - 1) * np.float32(0.4 * visible) * smooth(0.45, 0.65, t)
+    return bird.plumage.wing * (mix(1.1, 0.72, t) * (1.06 - edges - quills))
+
+# %% ../../nbs/scene/01_procedural.ipynb #66ca7a37
 def draw_wing(bird: BirdDrawing) -> None:
     "The folded wing: rows of feathers, long ones at the tip, and the bars of the species."
     pose, s = bird.pose, bird.pose.scale
@@ -515,14 +524,13 @@ def draw_wing(bird: BirdDrawing) -> None:
     (ax, ay), (bx, by) = pose.at(*shoulder), pose.at(*tip)
     n = np.hypot(bx - ax, by - ay)
     across = ((w.x - ax) * (by - ay) - (w.y - ay) * (bx - ax)) * (pose.facing / n / s)
-    visible = float(np.clip(s * bird.drawing.px / 45, 0.25, 1))  # feather edges fade before they alias
-    rows = (t * 7 + 3 * np.abs(across)) % 1
-    scale_edge = smooth(0.55, 1, rows) * np.float32(0.3 * visible)
-    quills = np.abs(((across + 0.05 * t) * 26) % 2 - 1) * np.float32(0.22 * visible) * smooth(0.5, 0.7, t)
-    colour = bird.plumage.wing * bird.light.tint * mix(1.08, 0.72, t) * (1 - scale_edge - quills)
+    along = ((w.x - ax) * (bx - ax) + (w.y - ay) * (by - ay)) / (n * n)  # below 0 before the shoulder
+    colour = feathers(bird, t, across)
+    colour = mix(bird.plumage.back, colour, smooth(-0.2, 0.12, along)) * bird.light.tint
     colour = colour * round_shade(bird.drawing, d, 0.09 * s, bird.light)
-    w.lay(d - 0.012 * s, bird.plumage.wing * 0.45, 0.45, 0.02 * s)  # the shadow it casts on the flank
-    w.lay(d, colour, 1, 0, bird.instance)
+    shadow = 0.5 * smooth(0.0, 0.35, along)
+    w.lay(d - 0.012 * s, bird.plumage.wing * 0.4, shadow, 0.025 * s)  # the shadow it casts on the flank
+    w.lay(d, colour, 0.25 + 0.75 * smooth(-0.28, 0.0, along), 0, bird.instance)
     for bar in range(bird.species.wing_stripe):
         band = np.maximum(d + 0.008 * s, np.abs((t - 0.3 - 0.2 * bar) * n + 0.22 * s * across) - 0.026 * s)
         w.lay(band, bird.plumage.stripe * bird.light.tint, 1, 0, bird.instance, bird.part_of["wing stripe"])
@@ -532,17 +540,17 @@ def draw_eye(bird: BirdDrawing) -> None:
     eye = bird.pose.along(bird.pose.along(bird.head, bird.pose.gaze, 0.055), bird.pose.gaze + np.pi / 2, 0.03)
     kind, part = bird.species.eye, "eye"
     if kind == "ringed":
-        bird.lay(eye, eye, 0.052, 0.052, rgb(0.12, 0.15, 0.95), part)
+        bird.lay(eye, eye, 0.05, 0.05, rgb(0.1, 0.25, 0.95), part)
     bird.lay(eye, eye, 0.035, 0.035, rgb(0.13, 0.75, 0.95) if kind == "pale" else rgb(0.05, 0.4, 0.1), part)
     if kind == "pale":
         bird.lay(eye, eye, 0.018, 0.018, rgb(0, 0, 0.04), part)
     glint = (eye[0] - 0.01, eye[1] - 0.012)
     bird.lay(glint, glint, 0.009, 0.009, rgb(0, 0, 1), part)
 
-# %% ../../nbs/scene/01_procedural.ipynb #cfaac92f
+# %% ../../nbs/scene/01_procedural.ipynb #1f99665d
 def finish(drawing, rng) -> None:
     "Uneven light and a little grain over the whole picture."
-    drawing.image *= 1 + 0.07 * noise(drawing, rng, 1, 1) + 0.035 * noise(drawing, rng, 30, 30)
+    drawing.image *= 1 + 0.07 * noise(drawing, rng, 1, 1) + 0.02 * noise(drawing, rng, 30, 30)
     np.clip(drawing.image, 0, 1, out=drawing.image)
 
 def bird_scene(drawing, rng) -> tuple[list[int], dict]:
@@ -550,9 +558,10 @@ def bird_scene(drawing, rng) -> tuple[list[int], dict]:
     label, camouflaged, light = int(rng.integers(len(BIRDS))), bool(rng.uniform() < CAMOUFLAGED), some_light(rng)
     backdrop = (foliage, wood, sky, meadow, shore, rocks)[rng.integers(6)]
     palette = backdrop(drawing, rng)
-    scale = np.sqrt(rng.uniform(0.3, 0.8))
+    scale = np.sqrt(rng.uniform(0.34, 0.95))
     pitch = rng.uniform(0.1, 1.0)
-    pose = Pose(rng.uniform(-0.14, 0.14), rng.uniform(-0.06, 0.14), scale, int(rng.choice((-1, 1))), pitch,
+    facing = int(rng.choice((-1, 1)))
+    pose = Pose(rng.uniform(-0.12, 0.12) - 0.05 * facing, rng.uniform(-0.04, 0.12), scale, facing, pitch,
                 rng.uniform(0.75, 1.35), rng.uniform(-0.35, 0.3))
     species = list(BIRDS.values())[label]
     bird = BirdDrawing(drawing, rng, pose, species, plumage(rng, palette, camouflaged), light)
@@ -927,7 +936,7 @@ def fronts(drawing, rng, eye: Perspective, side: int, wall: float, haze) -> np.n
     w.lay(np.maximum(panes, 0.02 - q), rgb(0.58, 0.35, 0.3), 0.75 * (1 - far), soft=0.008)
     return paints.mean(1)[:, None, None].reshape(3, 1, 1)
 
-# %% ../../nbs/scene/01_procedural.ipynb #8f6f7905
+# %% ../../nbs/scene/01_procedural.ipynb #34c95a50
 def street_tree(drawing, rng, eye: Perspective, across: float, q: float, light) -> None:
     "A tree on the pavement: a trunk and a crown of three soft balls."
     (x, y), leaf = eye.at(across, q), rgb(rng.uniform(0.2, 0.36), rng.uniform(0.4, 0.6), rng.uniform(0.32, 0.5))
@@ -943,32 +952,33 @@ def avenue(drawing, rng, light):
     "A straight street towards the horizon; returns the camera, and the colours around."
     eye = Perspective(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.02), rng.uniform(1.3, 1.65))
     haze = sky(drawing, rng, eye.y)[0]
-    colours = [fronts(drawing, rng, eye, side, rng.uniform(5.6, 8), haze) for side in (-1, 1)]
+    colours = [fronts(drawing, rng, eye, side, rng.uniform(6.2, 8.5), haze) for side in (-1, 1)]
     w = drawing.whole()
     q = np.maximum((w.y - np.float32(eye.y)) / np.float32(eye.height), 1e-4)
     pavement, tarmac = rgb(0.1, 0.06, rng.uniform(0.5, 0.72)), rgb(0.62, 0.06, rng.uniform(0.28, 0.5))
     below = np.float32(eye.y) - w.y + 0 * w.x
     w.lay(below, pavement * (1 + 0.06 * noise(drawing, rng, 8, 14)))
-    lane = np.abs(w.x - np.float32(eye.x)) - 4.4 * q
+    lane = np.abs(w.x - np.float32(eye.x)) - 5.0 * q
     w.lay(np.maximum(lane, below), tarmac * gradient(drawing, 1.15, 0.92, eye.y, 0.5) * (1 + 0.05 * noise(drawing, rng, 5, 18) + 0.04 * noise(drawing, rng, 30, 30)))
     w.lay(np.maximum(np.abs(lane) - 0.1 * q, below), pavement * 1.2, 0.8)
     dash = np.maximum(np.abs(w.x - np.float32(eye.x)) - 0.09 * q, (np.abs((0.9 / q * 0.22 + rng.uniform()) % 1 - 0.5) - 0.3) * 2 * q)
     w.lay(np.maximum(dash, below), rgb(0.13, 0.08, 0.9), 0.85)
     for q_tree in np.sort(rng.uniform(0.03, 0.12, rng.integers(0, 5))):
-        street_tree(drawing, rng, eye, float(rng.choice((-5, 5))), q_tree, light)
+        street_tree(drawing, rng, eye, float(rng.choice((-5.6, 5.6))), q_tree, light)
     return eye, [mix(colours[0], colours[1], 0.5), tarmac]
 
-# %% ../../nbs/scene/01_procedural.ipynb #cfe0239f
+# %% ../../nbs/scene/01_procedural.ipynb #b8a7317b
 def avenue_scene(drawing, rng, camouflaged, light, labels) -> str:
     "Cars coming and going in a street: the far ones first."
     eye, palette = avenue(drawing, rng, light)
     near, ahead = rng.uniform(0.22, 0.28), int(rng.choice((-1, 1)))  # ahead = 1: the nearest drives away from us
     places = [(ahead * 1.2, near, ahead == 1), (-ahead * 1.25, near * rng.uniform(0.58, 0.75), ahead == -1),
-              (-ahead * 3.5, near * rng.uniform(0.38, 0.48), ahead == -1)]
+              (-ahead * 4.1, near * rng.uniform(0.38, 0.48), ahead == -1)]
     for k in range(len(labels) - 1, -1, -1):
         (across, q, rear), body = places[k], list(_BODIES)[rng.integers(len(_BODIES))]
         colour, second = car_colours(rng, palette, camouflaged)
         (x, y), make = eye.at(across + rng.uniform(-0.12, 0.12), q), list(CARS.values())[labels[k]]
+        x = min(max(x, -0.45), 0.45)  # at least half of it in the picture
         draw_end(CarDrawing(drawing, rng, make, body, colour, second, light, x, y, 1.8 * q, 1, k + 1), rear)
     return "avenue"
 
@@ -977,16 +987,16 @@ def crossing_scene(drawing, rng, camouflaged, light, labels) -> str:
     edge = rng.uniform(-0.08, 0.02)
     palette = town(drawing, rng, edge)
     tarmac = road(drawing, rng, edge)
-    middle, near = edge + rng.uniform(0.15, 0.18), edge + rng.uniform(0.31, 0.38)
+    middle, near = edge + rng.uniform(0.15, 0.18), edge + rng.uniform(0.34, 0.4)
     w = drawing.whole()
     dash = np.maximum(np.abs(w.y - middle) - 0.01, np.abs((w.x + rng.uniform(0, 0.4)) % 0.4 - 0.2) - 0.11)
     w.lay(dash, rgb(0.13, 0.1, 0.88), 0.8)
     side = int(rng.choice((-1, 1)))
-    places = [(rng.uniform(-0.16, 0.16), near, rng.uniform(0.58, 0.74), side),
-              (0.27 * side + rng.uniform(-0.04, 0.04), middle - 0.05, rng.uniform(0.4, 0.48), -side),
-              (-0.27 * side + rng.uniform(-0.04, 0.04), middle - 0.05, rng.uniform(0.4, 0.48), -side)]
+    places = [((rng.uniform(-0.1, 0.1) if len(labels) > 2 else -0.14 * side), near, rng.uniform(0.56, 0.66), side),
+              (0.29 * side + rng.uniform(-0.04, 0.04), middle - 0.05, rng.uniform(0.4, 0.48), -side),
+              (-0.29 * side + rng.uniform(-0.04, 0.04), middle - 0.05, rng.uniform(0.4, 0.48), -side)]
     for k in range(len(labels) - 1, -1, -1):
-        (x, ground, length, facing), body = places[k], list(_BODIES)[rng.integers(len(_BODIES))]
+        (x, ground, length, facing), body = places[k], list(_BODIES)[rng.integers(3 if k == 0 else 5)]  # a low one in front
         colour, second = car_colours(rng, [*palette[:1], tarmac], camouflaged)
         make = list(CARS.values())[labels[k]]
         draw_car(CarDrawing(drawing, rng, make, body, colour, second, light, x, ground, length, facing, k + 1))
