@@ -967,13 +967,13 @@ def avenue(drawing, rng, light):
         street_tree(drawing, rng, eye, float(rng.choice((-5.6, 5.6))), q_tree, light)
     return eye, [mix(colours[0], colours[1], 0.5), tarmac]
 
-# %% ../../nbs/scene/01_procedural.ipynb #b8a7317b
+# %% ../../nbs/scene/01_procedural.ipynb #ec433212
 def avenue_scene(drawing, rng, camouflaged, light, labels) -> str:
     "Cars coming and going in a street: the far ones first."
     eye, palette = avenue(drawing, rng, light)
     near, ahead = rng.uniform(0.22, 0.28), int(rng.choice((-1, 1)))  # ahead = 1: the nearest drives away from us
-    places = [(ahead * 1.2, near, ahead == 1), (-ahead * 1.25, near * rng.uniform(0.58, 0.75), ahead == -1),
-              (-ahead * 4.1, near * rng.uniform(0.38, 0.48), ahead == -1)]
+    places = [(ahead * 1.2, near, ahead == 1), (-ahead * 1.25, near * rng.uniform(0.52, 0.64), ahead == -1),
+              (-ahead * 4.4, near * rng.uniform(0.36, 0.42), ahead == -1)]
     for k in range(len(labels) - 1, -1, -1):
         (across, q, rear), body = places[k], list(_BODIES)[rng.integers(len(_BODIES))]
         colour, second = car_colours(rng, palette, camouflaged)
