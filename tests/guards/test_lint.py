@@ -3,7 +3,7 @@ from project import run
 
 
 def test_ruff():
-    run("ruff", "check", ".")
+    run("ruff", "check", "--output-format", "concise", ".")
 
 
 def test_mypy():

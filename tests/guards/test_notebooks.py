@@ -8,6 +8,7 @@ from papermill import inspect_notebook
 from project import ROOT, code_cells, notebooks, outputs, parameters, room_notebooks, run_notebooks, source
 
 LONGEST_CELL = 30  # lines of code in an exported cell: past that it wants to be two
+WIDEST_LINE = 120  # columns, as ruff allows elsewhere
 OUTPUTS = 200_000  # bytes of stored outputs in one notebook
 
 
@@ -23,6 +24,17 @@ def test_exported_cells_are_short():
         if re.search(r"^#\|\s*exporti?\b", source(cell), re.M) and lines(source(cell)) > LONGEST_CELL
     }
     assert not long, f"exported cells of more than {LONGEST_CELL} lines: {long}"
+
+
+def test_lines_of_code_are_short():
+    long = [
+        f"nbs/{name}, cell {cell['id']}: {line.strip()[:40]}…"
+        for name, nb in notebooks().items()
+        for cell in code_cells(nb)
+        for line in source(cell).splitlines()
+        if len(line) > WIDEST_LINE
+    ]
+    assert not long, f"lines of more than {WIDEST_LINE} columns:\n" + "\n".join(long)
 
 
 def test_no_star_imports():
