@@ -73,6 +73,11 @@ def _digest(path):
     covers = "all" if full else f"{BLOCKS} blocks of {BLOCK} bytes"
     return {"bytes": size, "blake2b": digest.hexdigest(), "covers": covers}
 
+# %% ../../nbs/lab/03_checkpoint.ipynb #2bc67728
+def _text_digest(packed):
+    "blake2b of a JSON value."
+    return hashlib.blake2b(json.dumps(packed).encode(), digest_size=16).hexdigest()
+
 # %% ../../nbs/lab/03_checkpoint.ipynb #d90920ba
 def _ready(tensors):
     "The tensors on the CPU, contiguous, each with its own memory; copied only where they are not."
@@ -84,7 +89,7 @@ def _ready(tensors):
         seen.add(where)
     return out
 
-# %% ../../nbs/lab/03_checkpoint.ipynb #5a2238b7
+# %% ../../nbs/lab/03_checkpoint.ipynb #ce7ddbf9
 def save(path: str | Path,  # the folder to make
          state: dict,       # nested dicts, lists and tuples of tensors and JSON values
          ) -> None:
@@ -97,7 +102,8 @@ def save(path: str | Path,  # the folder to make
         with write_aside(path) as aside:
             aside.mkdir()
             save_file(_ready(tensors), aside / TENSORS)
-            save_json(aside / STATE, {"format": FORMAT, "tensors": _digest(aside / TENSORS), "state": packed})
+            digests = {"tensors": _digest(aside / TENSORS), "blake2b": _text_digest(packed)}
+            save_json(aside / STATE, {"format": FORMAT, **digests, "state": packed})
             if path.exists(): os.rename(path, old)
     except (RunError, SafetensorError) as error:
         _recover(path)
@@ -111,7 +117,7 @@ def _recover(path):
     if old.exists() and not path.exists(): os.rename(old, path)
     elif old.exists(): shutil.rmtree(old)
 
-# %% ../../nbs/lab/03_checkpoint.ipynb #f17beb1e
+# %% ../../nbs/lab/03_checkpoint.ipynb #5ea93d17
 ADVICE = "delete that folder and resume from the one before it"
 
 def _header(path):
@@ -121,16 +127,18 @@ def _header(path):
             raise CheckpointError(f"expected a checkpoint at {path}, but {name} is missing; {ADVICE}")
     try: head = json.loads((path / STATE).read_text(encoding="utf-8"))
     except ValueError: raise CheckpointError(f"{path / STATE} is truncated or corrupt; {ADVICE}") from None
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
+    if not isinstance(head, dict) or head.get("format") != FORMAT or not {"tensors", "blake2b", "state"} <= set(head):
         raise CheckpointError(f"{path / STATE}: expected the format {FORMAT!r}; another version wrote it; {ADVICE}")
     want, got, file = head["tensors"]["bytes"], (path / TENSORS).stat().st_size, path / TENSORS
     if want != got: raise CheckpointError(f"{file} is truncated or swapped: expected {want} bytes, got {got}; {ADVICE}")
     return head
 
-# %% ../../nbs/lab/03_checkpoint.ipynb #7a38c91c
+# %% ../../nbs/lab/03_checkpoint.ipynb #0a3df00f
 def _checked(path):
     "The content of state.json, once the digest of the tensors' file is right too."
     head = _header(path)
+    if _text_digest(head["state"]) != head["blake2b"]:
+        raise CheckpointError(f"{path / STATE} is corrupt: its digest is not the one it was written with; {ADVICE}")
     if _digest(path / TENSORS) != head["tensors"]:
         raise CheckpointError(f"{path / TENSORS} is corrupt: its digest is not the one in {STATE}; {ADVICE}")
     return head

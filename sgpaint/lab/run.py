@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['PART', 'RunError', 'write_aside', 'save_json', 'read_metrics', 'Run', 'progress']
 
-# %% ../../nbs/lab/02_run.ipynb #a7caf1da
+# %% ../../nbs/lab/02_run.ipynb #10369ef1
 import csv
 import errno
 import fcntl
 import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from .config import differing
+
+# %% ../../nbs/lab/02_run.ipynb #e5c8fd41
+log = logging.getLogger("sgpaint")
 
 # %% ../../nbs/lab/02_run.ipynb #38188c51
 class RunError(ValueError):
@@ -207,7 +211,7 @@ def _scalar(name, value):
     if isinstance(value, int | float): return int(value) if isinstance(value, bool) else value
     raise RunError(f"{name}: expected one number, got {value!r} ({type(value).__name__})")
 
-# %% ../../nbs/lab/02_run.ipynb #b3830eda
+# %% ../../nbs/lab/02_run.ipynb #4037fcb9
 class _Open:
     "A run directory that is open: locked, with its config checked and its table ready."
     def __init__(self,
@@ -236,7 +240,9 @@ class _Open:
         _unlock(self.folder, self._lock)
 
     def _close_board(self):
-        if self._board is not None: self._board.close()
+        try:
+            if self._board is not None: self._board.close()
+        except OSError as error: log.warning("TensorBoard's last rows were not written (%s); metrics.csv has them", error)
         self._board = None
 
 # %% ../../nbs/lab/02_run.ipynb #4d3fee53

@@ -96,7 +96,8 @@ def test_penalty_of_a_quadratic_critic_by_sample():
 
 def test_penalty_works_without_gradients_around_it_and_leaves_the_samples_alone():
     real = noise(1, 2, 3, 4, 4).requires_grad_()
-    with torch.no_grad(): penalty = objectives.gradient_penalty(lambda x: x.flatten(1).sum(1), real, torch.zeros(2, 3, 4, 4))
+    with torch.no_grad():
+        penalty = objectives.gradient_penalty(lambda x: x.flatten(1).sum(1), real, torch.zeros(2, 3, 4, 4))
     assert penalty.item() == pytest.approx((math.sqrt(48) - 1) ** 2, rel=1e-5) and real.grad is None
     with pytest.raises(ValueError, match="one shape"): objectives.gradient_penalty(lambda x: x, real, real[:1])
 
