@@ -5,8 +5,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import hypothesis
+import pytest
 import torch
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("sgpaint", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("sgpaint")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    "Tests cache pictures in a folder of their own."
+    os.environ["SGPAINT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
