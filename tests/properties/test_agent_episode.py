@@ -1,0 +1,137 @@
+"""Episodes: gradients, mirrors, ends, pools that stay mixed and go on after a pause, floats that do not drift."""
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgpaint.agent.episode import Episode, Pool, State
+from sgpaint.lab.config import ConfigError, build
+from sgpaint.stroke.canvas import paint
+from sgpaint.stroke.params import FAMILIES
+
+SIZE = (16, 24)
+RULES = [dict(family=name) for name in FAMILIES] + [dict(layout="huang"), dict(layout="nakano")]
+
+
+def targets(count, generator):
+    return torch.rand(count, 3, 1, 1, generator=generator).expand(count, 3, *SIZE)
+
+
+@pytest.mark.parametrize("rules", RULES, ids=lambda rules: next(iter(rules.values())))
+def test_an_episode_from_reset_to_its_end(rules):
+    episode = Episode(strokes=6, bundle=3, **rules)
+    state = episode.reset(torch.rand(2, 3, *SIZE))
+    for step in range(episode.steps):
+        assert (state.step == step).all() and not episode.terminated(state).any()
+        action = torch.rand(2, episode.outputs, requires_grad=True)
+        after = episode.next(state, action)
+        assert torch.equal(after.canvas, paint(state.canvas, episode.read(action), episode.family))
+        assert after.canvas.dtype == torch.float32 and after.target is state.target
+        slope, = torch.autograd.grad((after.canvas - after.target).square().mean(), action)
+        assert slope.isfinite().all() and slope.abs().sum() > 0
+        state = State(after.canvas.detach(), after.target, after.step)
+    assert episode.terminated(state).all()
+
+
+@pytest.mark.parametrize("rules", RULES, ids=lambda rules: next(iter(rules.values())))
+def test_a_mirrored_world_is_a_world(rules):
+    episode = Episode(strokes=4, bundle=2, **rules)
+    state = episode.next(episode.reset(torch.rand(3, 3, *SIZE)), torch.rand(3, episode.outputs))
+    action = torch.rand(3, episode.outputs)
+    one, other = episode.next(state.mirror(), episode.mirror(action)), episode.next(state, action).mirror()
+    different = ((one.canvas - other.canvas).abs() > 1e-3).float().mean()  # a pixel on a tie may differ
+    assert different < 0.005
+    assert torch.allclose(episode.mirror(episode.mirror(action)), action, atol=1e-6)
+
+
+def test_planes_are_canvas_target_step_place_and_extras():
+    episode = Episode(strokes=4, bundle=2)
+    extras = {"mask": torch.rand(2, 1, *SIZE), "focus": torch.rand(2, 1, *SIZE)}
+    state = episode.reset(torch.rand(2, 3, *SIZE), extras)
+    state = episode.next(state, torch.rand(2, episode.outputs))
+    planes = episode.planes(state, before=torch.zeros_like(state.canvas))
+    assert planes.shape == (2, 14, *SIZE)
+    assert (planes[:, :3] == 0).all() and torch.equal(planes[:, 3:6], state.canvas)
+    assert torch.equal(planes[:, 6:9], state.target) and (planes[:, 9] == 0.5).all()
+    assert torch.equal(planes[:, 12:13], extras["mask"]) and torch.equal(planes[:, 13:], extras["focus"])
+    assert torch.equal(state[[1]].extras["mask"], extras["mask"][[1]])
+    assert torch.equal(state.mirror().extras["mask"], extras["mask"].flip(-1))
+
+
+@settings(max_examples=15)
+@given(batch=st.integers(1, 7), bundles=st.integers(1, 6), mixed=st.booleans(), seed=st.integers(0, 1000))
+def test_a_pool_against_one_painting_at_a_time(batch, bundles, mixed, seed):
+    episode = Episode(strokes=bundles, bundle=1, family="block")
+    generator = torch.Generator().manual_seed(seed)
+    actions = torch.Generator().manual_seed(seed)
+    pool = Pool(episode, targets, batch, generator, mixed)
+    before, previous = pool.state, None
+    for _ in range(3 * bundles):
+        state, action, after, terminated = pool.advance(lambda s: torch.rand(len(s), 7, generator=actions))
+        for i in range(batch):
+            alone = episode.next(state[i:i + 1], action[i:i + 1])
+            assert torch.allclose(after.canvas[i:i + 1], alone.canvas, atol=1e-6)
+            assert after.step[i] == state.step[i] + 1 <= bundles
+            assert terminated[i] == (after.step[i] == bundles)
+            if previous is not None and state.step[i] > 0:  # the painting went on
+                assert torch.equal(state.canvas[i], previous.canvas[i])
+                assert torch.equal(state.target[i], previous.target[i])
+            elif previous is not None:  # a new one: an empty canvas
+                assert (state.canvas[i] == 0).all()
+        if not mixed:
+            assert len(state.step.unique()) == 1
+        previous = after
+    assert (before.canvas == 0).all()  # states handed out are never painted over
+    if mixed and batch >= bundles:
+        assert len(pool.state.step.unique()) == bundles  # every step is there
+
+
+def test_a_pool_goes_on_where_it_stopped():
+    episode = Episode(strokes=6, bundle=2)
+    policy = lambda state: torch.full((len(state), episode.outputs), 0.3)  # noqa: E731
+    pool = Pool(episode, targets, 5, torch.Generator().manual_seed(2))
+    pool.advance(policy)
+    kept = {name: value.clone() for name, value in pool.state_dict().items()}
+    ahead = [pool.advance(policy) for _ in range(7)][-1]
+    woken = Pool(episode, targets, 5, torch.Generator())
+    woken.load_state_dict(kept)
+    again = [woken.advance(policy) for _ in range(7)][-1]
+    assert torch.equal(ahead.after.canvas, again.after.canvas) and torch.equal(ahead.after.target, again.after.target)
+
+
+def test_floats_do_not_drift_and_truncated_bytes_do():
+    torch.manual_seed(0)
+    episode = Episode(strokes=100, bundle=5)
+    wide = cut = episode.reset(torch.rand(2, 3, 32, 32))
+    truth = wide.canvas.double()
+    for _ in range(episode.steps):
+        action = torch.rand(2, 5, 13)
+        action[..., 8:10] *= 0.1
+        wide, cut = (episode.next(s, action.flatten(1)) for s in (wide, cut))
+        cut = State((cut.canvas * 255).byte() / 255, cut.target, cut.step)
+        truth = paint(truth, action.double())
+    assert (wide.canvas - truth).abs().mean() < 1e-4 / 255 * 25
+    assert 255 * (cut.canvas - truth).mean() < -1
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(strokes=12, bundle=5), "multiple of bundle"), (dict(strokes=-5), "positive"), (dict(bundle=0), "positive"),
+    (dict(background="grey"), "'black' or 'white'"), (dict(layout="public"), "'huang' or 'nakano'"),
+    (dict(family="circle", layout="huang"), "use layout 'absolute'"), (dict(family="spiral"), "expected one of"),
+])
+def test_rules_that_cannot_be_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Episode(**wrong)
+
+
+def test_the_rules_are_a_config():
+    assert build(Episode, strokes=10).steps == 2
+    with pytest.raises(ConfigError, match="strokes"):
+        build(Episode, stroke=10)
+
+
+@pytest.mark.parametrize("wrong", [torch.rand(3, 8, 8), torch.rand(1, 1, 8, 8), torch.full((1, 3, 8, 8), 255.0),
+                                   torch.full((1, 3, 8, 8), torch.nan), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)])
+def test_targets_that_are_not_pictures_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        Episode().reset(wrong)
