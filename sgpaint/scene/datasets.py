@@ -39,9 +39,10 @@ class Dataset:
     marker: tuple[str, ...] = ()  # files or folders in it, any of which shows that it is there
     builtin: bool = False  # drawn by sgpaint.scene.procedural, no files
 
-# %% ../../nbs/scene/07_datasets.ipynb #4ecee2e3
+# %% ../../nbs/scene/07_datasets.ipynb #d50bac81
 _HERE = ("the sgpaint authors", "part of the package", "Apache-2.0, like the package")
 
+# %% ../../nbs/scene/07_datasets.ipynb #ffb4db4e
 DATASETS = {
     "birds": Dataset("built-in birds", *_HERE, "drawn by seed", builtin=True),
     "cars": Dataset("built-in cars", *_HERE, "drawn by seed", builtin=True),
@@ -70,8 +71,7 @@ DATASETS = {
         ("masks",), ("annotations.csv",)),
     "folder": Dataset(
         "a folder of pictures", "you", "your own pictures", "yours",
-        "pictures at any depth; train/ and test/ (or val/) at its top are the splits, else a tenth is held out",
-        (), (".",)),
+        "pictures at any depth; train/ and test/ (or val/) are the splits, else a tenth is held out", (), (".",)),
 }
 
 # %% ../../nbs/scene/07_datasets.ipynb #abab3fb9
@@ -201,7 +201,7 @@ def _idx_file(root, stem):
             return place
     raise DataError(f"MNIST is not complete, expected {stem} or {stem}.gz in {root / 'raw'}: download it again")
 
-# %% ../../nbs/scene/07_datasets.ipynb #f2d196c8
+# %% ../../nbs/scene/07_datasets.ipynb #5dd8740c
 def list_mnist(root: Path, split: str) -> Listing:
     "MNIST's digits, white on black."
     kind = {"train": "train", "test": "t10k"}[split]
@@ -209,7 +209,8 @@ def list_mnist(root: Path, split: str) -> Listing:
     labels = read_idx(_idx_file(root, f"{kind}-labels-idx1-ubyte"))
     if len(images) != len(labels):
         raise DataError(f"{root}: {len(images)} {split} digits but {len(labels)} labels; download both again")
-    entries = tuple(Entry(f"{split}/{i}", image, int(k)) for i, (image, k) in enumerate(zip(images, labels, strict=True)))
+    pairs = enumerate(zip(images, labels, strict=True))
+    entries = tuple(Entry(f"{split}/{i}", image, int(k)) for i, (image, k) in pairs)
     return Listing(entries, tuple("0123456789"), "the owners' split")
 
 # %% ../../nbs/scene/07_datasets.ipynb #d65f4b60

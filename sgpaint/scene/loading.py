@@ -149,7 +149,7 @@ COUNTS = {"train": 4000, "test": 400}  # built-in scenes where no count is asked
 # %% ../../nbs/scene/08_loading.ipynb #84e7a8f8
 _FIRST_SEED = {"train": 0, "test": 1 << 40}  # far apart: no test scene is ever a training scene
 
-# %% ../../nbs/scene/08_loading.ipynb #70de815f
+# %% ../../nbs/scene/08_loading.ipynb #d4d36e97
 class SceneSet:
     "A split of a data set at its working size; scenes are made or opened when asked for."
 
@@ -162,31 +162,23 @@ class SceneSet:
         seed: int = 0,  # which of the files when count leaves some out; which built-in scenes
         workers: int = 0,  # processes that fill the cache; 0 = this one
     ):
-        self.found, self.split, self.size, self.seed, self.workers = found, split, size, seed, workers
-        self.kind, self.dataset = found.kind, found.dataset
-        if found.kind == "builtin":
-            first = _FIRST_SEED[split] + seed * (1 << 24)
-            self.seeds, self.entries = range(first, first + (count or COUNTS[split])), ()
-            self.class_names, rule = CLASSES[found.dataset], f"seeds from {first}"
-        else:
-            listed = listing(found, split)
-            self.seeds, self.entries = range(0), _some(listed.entries, count, seed)
-            self.class_names, rule = listed.class_names, listed.rule
+        self.found, self.kind, self.dataset = found, found.kind, found.dataset
+        self.split, self.size, self.seed, self.workers = split, size, seed, workers
+        self.seeds, self.entries, self.class_names, rule = _contents(found, split, count, seed)
         self.title = f"{found.title}, {len(self)} {split} scenes at {size} px ({rule})"
 
     def __len__(self):
         return len(self.seeds) or len(self.entries)
 
     def __getitem__(self, i: int) -> Scene:
-        if self.kind == "builtin":
-            return draw(self.dataset, self.seeds[i], (self.size, self.size))
+        if self.kind == "builtin": return draw(self.dataset, self.seeds[i], (self.size, self.size))
         return read_scene(self.entries[i], self.class_names, self.size, self.found.title)
 
     @cached_property
-    def _cached(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _cached(self):
         return fill_cache(self)
 
-    def images(self) -> torch.Tensor:  # (n, 3, size, size) uint8, a file on disk mapped into memory; do not write to it
+    def images(self) -> torch.Tensor:  # (n, 3, size, size) uint8, mapped from disk
         "All pictures as bytes, made once and kept in the user's cache."
         return self._cached[0]
 
@@ -195,7 +187,15 @@ class SceneSet:
         "The class of each scene."
         return self._cached[1]
 
-# %% ../../nbs/scene/08_loading.ipynb #87084b65
+# %% ../../nbs/scene/08_loading.ipynb #94fe774e
+def _contents(found, split, count, seed) -> tuple[Sequence[int], Sequence[Entry], tuple[str, ...], str]:
+    "Seeds, entries, class names and the rule of the split; the built-in scenes have seeds, files are entries."
+    if found.kind == "builtin":
+        first = _FIRST_SEED[split] + seed * (1 << 24)
+        return range(first, first + (count or COUNTS[split])), (), CLASSES[found.dataset], f"seeds from {first}"
+    listed = listing(found, split)
+    return range(0), _some(listed.entries, count, seed), listed.class_names, listed.rule
+
 def _some(entries, count, seed):
     "The first `count` of the entries in an order shuffled by seed, or all of them as they are."
     if count > len(entries):
@@ -310,7 +310,7 @@ def flipped(
     return replace(scene, image=mirror(scene.image), mask=mirror(scene.mask), instances=mirror(scene.instances),
                    boxes=boxes, parts=parts, name=f"{scene.name} flipped")
 
-# %% ../../nbs/scene/08_loading.ipynb #de46ef5e
+# %% ../../nbs/scene/08_loading.ipynb #83fab29a
 class Mixture:
     "Scenes of several sets, drawn by weight and seed: 0.8 of one to 0.2 of another."
 
@@ -330,7 +330,8 @@ class Mixture:
         self.sets, self.size = tuple(sets), sets[0].size
         self.which = rng.permutation(np.searchsorted(np.cumsum(shares)[:-1], (np.arange(count) + 0.5) / count, "right"))
         self.positions = np.array([rng.integers(len(sets[k])) for k in self.which])
-        self.title = f"{count} scenes mixed of " + ", ".join(f"{w:.3g} {s.title}" for w, s in zip(shares, sets, strict=True))
+        shared = [f"{w:.3g} {s.title}" for w, s in zip(shares, sets, strict=True)]
+        self.title = f"{count} scenes mixed of " + ", ".join(shared)
 
     def __len__(self):
         return len(self.which)
