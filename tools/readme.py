@@ -20,7 +20,8 @@ def output(out: dict, name: str) -> str:
     data = out.get("data", {})
     if "image/png" in data:
         (ROOT / MEDIA / name).write_bytes(base64.b64decode("".join(data["image/png"])))
-        return f"![]({MEDIA}/{name})"
+        alt = re.sub(r"[\[\]<>\n]", " ", "".join(data.get("text/plain", ""))).strip()
+        return f"![{alt}]({MEDIA}/{name})"
     if "text/markdown" in data:
         return from_root("".join(data["text/markdown"]))
     text = "".join(out.get("text", data.get("text/plain", []))).rstrip()
