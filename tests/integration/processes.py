@@ -1,0 +1,39 @@
+"""Started by torchrun: learn from this process's share of fixed transitions; process 0 writes what came out."""
+import functools
+import sys
+
+import torch
+from accelerate import Accelerator
+
+from sgpaint.agent.ddpg import Game, Learner, Players, Recipe
+from sgpaint.agent.episode import Episode, Transition
+from sgpaint.agent.looking import LookingActor
+from sgpaint.agent.networks import Critic
+from sgpaint.agent.rewards import L2
+from sgpaint.lab.machine import seed_everything, set_threads
+
+
+def main(out):
+    accelerator = Accelerator(cpu=True)
+    set_threads(1)
+    seed_everything(0)
+    episode = Episode(strokes=10, bundle=5)
+    players = Players(LookingActor(5), Critic("small"))
+    average = functools.partial(accelerator.reduce, reduction="mean") if accelerator.num_processes > 1 else None
+    learner = Learner(Game(episode, players, Recipe(clip=1.0, lookahead=True), L2(), 0.1), average)
+    losses = []
+    for _ in range(3):
+        state = episode.reset(torch.rand(8, 3, 32, 32))
+        action = torch.rand(8, episode.outputs)
+        after = episode.next(state, action)
+        share = slice(accelerator.process_index, None, accelerator.num_processes)
+        step = Transition(state[share], action[share], after[share], episode.terminated(after)[share])
+        metrics = learner.update(step)
+        losses.append([accelerator.reduce(metrics[name], "mean").item() for name in ("critic_loss", "actor_loss", "critic_norm", "actor_norm")])
+    if accelerator.is_main_process:
+        seen = players.live["actor"].eval()(episode.planes(episode.reset(torch.full((2, 3, 32, 32), 0.5))))
+        torch.save({"processes": accelerator.num_processes, "losses": torch.tensor(losses), "action": seen.detach()}, out)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

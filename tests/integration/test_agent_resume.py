@@ -1,0 +1,65 @@
+"""A run that was killed goes on as if it had not been."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sgpaint.agent.training import configure, train
+from sgpaint.lab.run import RunError, read_metrics
+
+SMALL = dict(images=16, updates=14, batch=4, canvases=4, warmup=2, episodes=6, evaluate_every=1, evaluate_images=4, checkpoint_every=3,
+             size=32, strokes=10, device="cpu", threads=1, reward="mix", warm=5)
+PROGRAM = "import sys, json; from sgpaint.agent.training import configure, train; train(configure(**json.loads(sys.argv[1])))"
+
+
+def start(folder):
+    import json
+    environment = {**os.environ, "SGPAINT_EAGER": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps({**SMALL, "out_dir": str(folder)})], env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process):
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+
+
+def rows(folder):
+    return [{name: value for name, value in row.items() if name != "cpu_seconds"} for row in read_metrics(folder)]
+
+
+@pytest.mark.timeout(600)
+def test_killed_run_gives_the_metrics_of_the_one_that_was_not(tmp_path):
+    finish(start(tmp_path / "whole"))
+    for at in (2, 8):                                          # before the first checkpoint, and between two
+        folder = tmp_path / f"killed-{at}"
+        process, limit = start(folder), time.monotonic() + 240
+        while not (folder / "metrics.csv").exists() or len(read_metrics(folder)) < at:
+            assert process.poll() is None and time.monotonic() < limit, process.communicate()[0]
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (folder / "result.json").exists()
+        finish(start(folder))
+        assert rows(folder) == rows(tmp_path / "whole")
+
+
+def test_a_directory_in_use_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("SGPAINT_EAGER", "1")
+    from sgpaint.lab.run import Run
+    with Run(tmp_path / "busy", {}), pytest.raises(RunError, match="in use"):
+        train(configure(**{**SMALL, "out_dir": str(tmp_path / "busy")}))
+
+
+def test_a_truncated_checkpoint_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("SGPAINT_EAGER", "1")
+    config = configure(**{**SMALL, "updates": 6, "out_dir": str(tmp_path / "run")})
+    first = train(config)
+    tensors = first.folder / "checkpoints" / "update-0000006" / "state.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:1000])
+    again = train(config)                                      # goes on from update 3
+    drop = lambda result: [{k: v for k, v in row.items() if k != "cpu_seconds"} for row in result.rows]
+    assert drop(again) == drop(first)
