@@ -86,12 +86,13 @@ def _first_line(error):
     "The beginning of an error's message, or its type where it has none."
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
-# %% ../../nbs/lab/01_machine.ipynb #58e0a00e
+# %% ../../nbs/lab/01_machine.ipynb #a121a0cb
 class _Compiled:
     "A function that compiles itself at its first call and falls back to plain execution."
+    fast: Callable | None = None  # chosen at the first call
+
     def __init__(self, fn, name, options):
         self.fn, self.name, self.options = fn, name, options
-        self.fast: Callable | None = None
         self.__doc__, self.__name__ = fn.__doc__, name
 
     def __call__(self, *args, **kwargs):

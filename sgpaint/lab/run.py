@@ -211,7 +211,7 @@ def _scalar(name, value):
     if isinstance(value, int | float): return int(value) if isinstance(value, bool) else value
     raise RunError(f"{name}: expected one number, got {value!r} ({type(value).__name__})")
 
-# %% ../../nbs/lab/02_run.ipynb #4037fcb9
+# %% ../../nbs/lab/02_run.ipynb #24edeb72
 class _Open:
     "A run directory that is open: locked, with its config checked and its table ready."
     def __init__(self,
@@ -242,7 +242,8 @@ class _Open:
     def _close_board(self):
         try:
             if self._board is not None: self._board.close()
-        except OSError as error: log.warning("TensorBoard's last rows were not written (%s); metrics.csv has them", error)
+        except OSError as error:
+            log.warning("TensorBoard's last rows were not written (%s); metrics.csv has them", error)
         self._board = None
 
 # %% ../../nbs/lab/02_run.ipynb #4d3fee53

@@ -87,17 +87,17 @@ def _jobs(arms, seeds, out_dir):
     return {(name, seed): (out_dir / _slug(name) / f"seed-{seed}.json", {"arm": name, "seed": seed, "choices": choices})
             for name, choices in arms.items() for seed in seeds}
 
-# %% ../../nbs/study/00_tables.ipynb #d82573c2
+# %% ../../nbs/study/00_tables.ipynb #86e1a843
 Results = dict[str, dict[int, dict]]  # arm → seed → what the function gave
 
-def run_arms(function: Callable[..., dict],  # (seed, folder, **choices) → {"name": number, …, "curve": {"x": […], "y": […]}}
+def run_arms(function: Callable[..., dict],  # (seed, folder, **choices) → {"error": 0.1, "curve": {"x": [], "y": []}}
              arms: dict[str, dict],          # name → choices, JSON values
              seeds: Iterable[int],           # each arm runs with each of them
              out_dir: str | Path,            # ARM/seed-N.json, and ARM/seed-N/ for the function's own files
              processes: int = 1,             # how many at a time; more than 1: `function` from a module
              ) -> Results:
     "Every arm with every seed; what is finished is not repeated."
-    with Run(out_dir, {"study": getattr(function, "__qualname__", str(function))}) as run, _workers(processes) as workers:
+    with Run(out_dir, {"study": function.__qualname__}) as run, _workers(processes) as workers:
         jobs = _jobs(arms, seeds, run.folder)
         done = {key: _finished(path, made_by) for key, (path, made_by) in jobs.items()}
         if None in done.values(): (run.folder / "result.json").unlink(missing_ok=True)
@@ -120,12 +120,14 @@ def _gathered(done, futures, run):
     run.finish({"results": results})
     return results
 
-# %% ../../nbs/study/00_tables.ipynb #86949671
+# %% ../../nbs/study/00_tables.ipynb #ffdc0a2f
 def _curve(arm, by_seed):
     "x (n,) and ys (seeds, n) of one arm."
     found = [result.get("curve") for result in by_seed.values()]
-    if not all(found): raise StudyError(f"{arm}: expected a curve {{'x': […], 'y': […]}} in every result, got none for some")
-    if any(c["x"] != found[0]["x"] for c in found): raise StudyError(f"{arm}: expected the same x for every seed; run equal updates")
+    if not all(found):
+        raise StudyError(f"{arm}: expected a curve {{'x': […], 'y': […]}} in every result, got none in some")
+    if any(c["x"] != found[0]["x"] for c in found):
+        raise StudyError(f"{arm}: expected the same x for every seed; run equal updates")
     return found[0]["x"], [c["y"] for c in found]
 
 # %% ../../nbs/study/00_tables.ipynb #afe0d104
@@ -162,7 +164,7 @@ class Row:
     ratio: float | None            # mean over seeds of the seed's ratio
     ratio_error: float | None      # its standard error
 
-# %% ../../nbs/study/00_tables.ipynb #664c2225
+# %% ../../nbs/study/00_tables.ipynb #55f95e40
 def _values(results, arm, quantity):
     "The quantity of one arm, seed by seed."
     missing = [seed for seed, r in results[arm].items() if not isinstance(r.get(quantity), int | float)]
@@ -174,10 +176,11 @@ def _row(results, arm, quantity, reported, reference):
     values, said = _values(results, arm, quantity), reported.get(arm, {}).get(quantity)
     mean, error = map(float, mean_and_error(values))
     if not reference: return Row(arm, quantity, said, mean, error, len(values), None, None, None)
-    base = _values(results, reference, quantity)
-    ratio, ratio_error = map(float, mean_and_error([a / b if b else math.nan for a, b in zip(values, base, strict=True)]))
-    base_said = reported.get(reference, {}).get(quantity)
-    return Row(arm, quantity, said, mean, error, len(values), said / base_said if said and base_said else None, ratio, ratio_error)
+    base, base_said = _values(results, reference, quantity), reported.get(reference, {}).get(quantity)
+    ratios = [a / b if b else math.nan for a, b in zip(values, base, strict=True)]
+    ratio, ratio_error = map(float, mean_and_error(ratios))
+    said_ratio = said / base_said if said is not None and base_said else None
+    return Row(arm, quantity, said, mean, error, len(values), said_ratio, ratio, ratio_error)
 
 # %% ../../nbs/study/00_tables.ipynb #f18514a5
 @dataclass(frozen=True)
