@@ -51,7 +51,7 @@ def over_each(canvas: Tensor,   # (B, 3, H, W)
         states.append(canvas)
     return torch.stack(states, 1) if states else canvas[:, None].expand(-1, 0, -1, -1, -1)
 
-# %% ../../nbs/stroke/04_canvas.ipynb #ae5a0768
+# %% ../../nbs/stroke/04_canvas.ipynb #ab5ef48f
 def over(canvas: Tensor,   # (B, 3, H, W)
          alpha: Tensor,    # (B, N, H, W)
          colour: Tensor,   # (B, N, 3, 1, 1) or (B, N, 3, H, W)
@@ -59,9 +59,9 @@ def over(canvas: Tensor,   # (B, 3, H, W)
     "The canvas after all the strokes, in one shot."
     through = torch.cat((torch.ones_like(alpha[:, :1]), 1 - alpha.flip(1)), 1).cumprod(1).flip(1)
     weight = alpha * through[:, 1:]
-    if colour.shape[-2:] == (1, 1): paint = torch.einsum("bnhw,bnc->bchw", weight, colour.flatten(2))
-    else: paint = (weight.unsqueeze(2) * colour).sum(1)
-    return canvas * through[:, :1] + paint
+    if colour.shape[-2:] == (1, 1): ink = torch.einsum("bnhw,bnc->bchw", weight, colour[..., 0, 0])
+    else: ink = (weight.unsqueeze(2) * colour).sum(1)
+    return canvas * through[:, :1] + ink
 
 # %% ../../nbs/stroke/04_canvas.ipynb #9dcaa206
 def paint(canvas: Tensor,                   # (B, 3, H, W)

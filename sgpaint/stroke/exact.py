@@ -71,7 +71,7 @@ def alpha_tensors(strokes: Tensor, size: tuple[int, int], family: Family, edge: 
     if strokes.is_cuda and not native.wants_eager(): draw = _fused(family.name)
     return draw(strokes, x.repeat(part[0]), y.repeat_interleave(part[1]), w / side, h / side, side / edge).unflatten(-1, part)
 
-# %% ../../nbs/stroke/03_exact.ipynb #e8a7f5b1
+# %% ../../nbs/stroke/03_exact.ipynb #acb654c7
 TILE, AT_ONCE = 128, 32          # pixels of a tile's side, strokes drawn together
 LARGE = AT_ONCE * TILE * TILE    # stroke and pixel pairs from which tensors are drawn in tiles
 
@@ -96,7 +96,7 @@ def tiles(strokes: Tensor, size: tuple[int, int], family: Family, edge: float,
                 part = min(TILE, size[0] - top), min(TILE, size[1] - left)
                 x0, y0, x1, y1 = box[b].unbind(-1)
                 touch = ((x1 > left) & (x0 < left + part[1]) & (y1 > top) & (y0 < top + part[0])).nonzero()[:, 0]
-                for some in touch.split(AT_ONCE):
+                for some in touch.split(AT_ONCE) if len(touch) else ():
                     a = alpha_tensors(strokes[b:b + 1, some], size, family, edge, (top, left), part)[0]
                     yield b, slice(top, top + part[0]), slice(left, left + part[1]), some, a
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['source', 'build', 'library', 'eager', 'wants_eager', 'ready', 'paint']
 
-# %% ../../nbs/stroke/02_native.ipynb #b9b2c64a
+# %% ../../nbs/stroke/02_native.ipynb #d4d48907
 import ctypes
 import functools
 import hashlib
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..lab.machine import can_compile, log
 from ..lab.run import write_aside
-from .distance import CHORDS, STEPS, TINY
+from .distance import CHORDS, STEPS, STILL, TINY
 from .params import FAMILIES, RADIUS_MIN, RADIUS_SPAN, Family
 
 # %% ../../nbs/stroke/02_native.ipynb #e1520e52
@@ -263,17 +263,22 @@ static void paint_rows(const Frame& f, const Stroke* strokes, float* canvas, flo
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #22058f89
+# %% ../../nbs/stroke/02_native.ipynb #afa2123f
 _SUMS = r"""
-static void sums_swept(const Frame& f, const Stroke& s, int n, const float* __restrict__ t, const float* __restrict__ d, Row r, double* out) {
+static void sums_swept(const Frame& f, const Stroke& s, float y, int first, int n, const float* __restrict__ t, const float* __restrict__ d, Row r, double* out) {
   const float *__restrict__ c = r.cover, *__restrict__ nx = r.nx, *__restrict__ ny = r.ny; const float sharp = f.sharp;
   float x0 = 0, y0 = 0, x1 = 0, y1 = 0, x2 = 0, y2 = 0, r0 = 0, r2 = 0, a0 = 0, a2 = 0;
   #pragma omp simd reduction(+:x0,y0,x1,y1,x2,y2,r0,r2,a0,a2)
   for (int i = 0; i < n; i++) {
     float u = t[i], v = 1 - u, cd = c[i] * d[i], g = c[i] > 0 && c[i] < 1 ? -sharp * (s.a0 + s.da * u) * d[i] : 0.f;
-    float gx = g * nx[i], gy = g * ny[i], w0 = v * v, w1 = 2 * u * v, w2 = u * u;
-    x0 += w0 * gx; y0 += w0 * gy; x1 += w1 * gx; y1 += w1 * gy; x2 += w2 * gx; y2 += w2 * gy;
-    r0 -= v * g; r2 -= u * g; a0 += v * cd; a2 += u * cd;
+    float qx = s.x0 - (first + i + .5f) + u * (s.bx + u * s.ax), qy = s.y0 - y + u * (s.by + u * s.ay);
+    float vx = s.bx + 2 * u * s.ax, vy = s.by + 2 * u * s.ay, speed = vx * vx + vy * vy;
+    float bend = speed + 2 * (qx * s.ax + qy * s.ay) - s.dr * (vx * nx[i] + vy * ny[i]);
+    float h = u > 0 && u < 1 && bend > STILL * speed ? -cd * s.da / std::max(bend, f.tiny) : 0.f;  // alpha's pull on t*, over F'
+    float gx = g * nx[i] + h * (vx - s.dr * nx[i]), gy = g * ny[i] + h * (vy - s.dr * ny[i]), w0 = v * v, w1 = 2 * u * v, w2 = u * u;
+    x0 += w0 * gx - 2 * v * h * qx; x1 += w1 * gx + 2 * (v - u) * h * qx; x2 += w2 * gx + 2 * u * h * qx;
+    y0 += w0 * gy - 2 * v * h * qy; y1 += w1 * gy + 2 * (v - u) * h * qy; y2 += w2 * gy + 2 * u * h * qy;
+    float far = h * (qx * nx[i] + qy * ny[i]); r0 += far - v * g; r2 -= far + u * g; a0 += v * cd; a2 += u * cd;
   }
   const float got[10] = {x0, y0, x1, y1, x2, y2, r0, r2, a0, a2};
   for (int k = 0; k < 10; k++) out[k] += got[k];
@@ -319,7 +324,7 @@ static void store(const Frame& f, bool turned, double* s, float* out) {
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #b285d362
+# %% ../../nbs/stroke/02_native.ipynb #9e986143
 _PULL = r"""
 static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas, float* ts, float* grad, double* sums) {
   const int w = f.width, C = f.channels, width = 10 + C; const size_t plane = size_t(f.height) * w, N = f.strokes;
@@ -348,7 +353,7 @@ static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas
       }
       if (f.family == TRIANGLE) sums_triangle(f, strokes[j], n, t, d, r, out);
       else if (f.family == BLOCK) sums_block(f, strokes[j], n, d, r, out);
-      else sums_swept(f, strokes[j], n, t, d, r, out);
+      else sums_swept(f, strokes[j], y + .5f, from[j], n, t, d, r, out);
     }
   }
 }
@@ -385,7 +390,7 @@ extern "C" void pull(const Frame* f, int batch, const float* strokes, const floa
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #b1807f24
+# %% ../../nbs/stroke/02_native.ipynb #38b77d53
 _FLAGS = ("-std=c++17 -O3 -fno-math-errno -fno-trapping-math -fassociative-math -fno-signed-zeros -freciprocal-math "
           "-fopenmp-simd -shared -fPIC -pthread")  # not -ffast-math: NaN must stay NaN
 
@@ -393,7 +398,7 @@ _FLAGS = ("-std=c++17 -O3 -fno-math-errno -fno-trapping-math -fassociative-math 
 def source() -> str:
     "The whole C++ text, with the constants of `params` and `distance` in it."
     constants = (f"constexpr int CHORDS = {CHORDS}, STEPS = {STEPS}; "
-                 f"constexpr float RADIUS_MIN = {RADIUS_MIN}f, RADIUS_SPAN = {RADIUS_SPAN}f;")
+                 f"constexpr float RADIUS_MIN = {RADIUS_MIN}f, RADIUS_SPAN = {RADIUS_SPAN}f, STILL = {STILL}f;")
     return "\n".join((constants, _HEAD, _COLUMNS, _LOAD, _REACH, _NEAREST, _EDGES, _COVER, _COVER_TRIANGLE, _PAINT, _SUMS,
                       _SUMS_TRIANGLE, _PULL, _DOORS))
 

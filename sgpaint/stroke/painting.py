@@ -32,7 +32,7 @@ from .exact import alpha, boxes
 from .params import check_strokes
 from .params import family as find_family
 
-# %% ../../nbs/stroke/05_painting.ipynb #a288769b
+# %% ../../nbs/stroke/05_painting.ipynb #153461cf
 class PaintingError(ValueError):
     "A painting, or a file of one, that cannot be drawn; the message says why."
 
@@ -45,9 +45,10 @@ def _refuse(ok, message):
 def _numbers(name, values, n, dtype):
     "One number for each stroke as a tensor (N,), or None."
     if values is None: return None
-    values = torch.as_tensor(values)
+    try: values = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error: raise PaintingError(f"painting: {name}: expected numbers, got {values!r:.40}") from error
     _refuse(values.shape == (n,), f"{name}: expected one number for each of {n} strokes, got shape {tuple(values.shape)}")
-    _refuse(dtype.is_floating_point or not values.is_floating_point(), f"{name}: expected integers, got {values.dtype}")
+    _refuse(dtype.is_floating_point or n == 0 or not values.is_floating_point(), f"{name}: expected integers, got {values.dtype}")
     _refuse(bool(values.isfinite().all()), f"{name}: expected finite numbers, got NaN or infinity")
     return values.detach().cpu().to(dtype)
 
