@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['ALGORITHMS', 'LOSSES', 'bundle_discount', 'value_target', 'soft_update', 'Players', 'Recipe', 'Game', 'q_critic_loss',
            'q_actor_loss', 'patch_critic_loss', 'value_of', 'model_actor_loss', 'model_critic_loss',
-           'discriminator_loss', 'Learner', 'learner_state', 'restore_learner', 'act', 'play']
+           'discriminator_loss', 'descend', 'Learner', 'learner_state', 'restore_learner', 'act', 'play']
 
-# %% ../../nbs/agent/05_ddpg.ipynb #2983fa96
-import contextlib, copy
+# %% ../../nbs/agent/05_ddpg.ipynb #fa788807
+import contextlib
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 import torch
@@ -39,7 +40,7 @@ def value_target(
     going_on = (~terminated).to(reward.dtype).view(-1, *[1] * (reward.ndim - 1))
     return reward + discount * value_after * going_on
 
-# %% ../../nbs/agent/05_ddpg.ipynb #a2077e37
+# %% ../../nbs/agent/05_ddpg.ipynb #55d4de53
 @torch.no_grad()
 def soft_update(
     slow: nn.Module,  # changed in place
@@ -47,9 +48,9 @@ def soft_update(
     rate: float,  # share of the way, in [0, 1]
 ) -> None:
     "Move every parameter and buffer of the slow copy towards the live network (H-11)."
-    for s, l in zip(slow.state_dict().values(), live.state_dict().values(), strict=True):
-        if s.is_floating_point(): s.lerp_(l, rate)
-        else: s.copy_(l)
+    for old, new in zip(slow.state_dict().values(), live.state_dict().values(), strict=True):
+        if old.is_floating_point(): old.lerp_(new, rate)
+        else: old.copy_(new)
 
 # %% ../../nbs/agent/05_ddpg.ipynb #4a115fe9
 class Players(nn.Module):
@@ -144,11 +145,11 @@ def q_actor_loss(game: Game, t: Transition) -> Tensor:
     "Minus the critic's opinion of what the actor would do now (K Eq 3)."
     return -game.ask("critic", False, game.episode.planes(t.state), game.action(t.state)).mean()
 
-# %% ../../nbs/agent/05_ddpg.ipynb #f950fd81
+# %% ../../nbs/agent/05_ddpg.ipynb #b8673a51
 def patch_critic_loss(game: Game, t: Transition) -> Tensor:
     "Bellman error patch by patch: the reward is how much each patch's squared error fell (PatchQ, H 5.4.1)."
-    cells = tuple(n // game.players.live["critic"].spec.stride for n in t.state.canvas.shape[2:])
-    before, after = (L2().patches(s.canvas, s.target, cells) for s in (t.state, t.after))
+    with torch.no_grad(): rows, columns = game.ask("critic", True, game.episode.planes(t.state), t.action).shape[1:]
+    before, after = (L2().patches(s.canvas, s.target, (rows, columns)) for s in (t.state, t.after))
     return q_critic_loss(game, t, (before - after) / game.scale)
 
 # %% ../../nbs/agent/05_ddpg.ipynb #28e95416
@@ -189,7 +190,24 @@ def discriminator_loss(game: Game, t: Transition) -> Tensor:
     penalty = gradient_penalty(lambda p: net(*p.chunk(2, 1)), pair(target, target), pair(canvas, target))
     return wgan_critic_loss(real, fake) + game.recipe.penalty * penalty
 
-# %% ../../nbs/agent/05_ddpg.ipynb #e0db725b
+# %% ../../nbs/agent/05_ddpg.ipynb #64bbb3bc
+def descend(
+    optimizer: torch.optim.Optimizer,
+    loss: Tensor,  # scalar
+    clip: float = 0.0,  # largest gradient norm; 0 = as it comes
+    average: Callable[[Tensor], Tensor] | None = None,  # averages a gradient over processes
+) -> Tensor:  # norm of the gradient before clipping
+    "One step of one optimizer."
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if average is not None:
+        for p in parameters: p.grad = average(p.grad)
+    norm = nn.utils.clip_grad_norm_(parameters, clip or float("inf"))
+    optimizer.step()
+    return norm
+
+# %% ../../nbs/agent/05_ddpg.ipynb #a6c4ee1d
 LOSSES = {"ddpg": (q_critic_loss, q_actor_loss), "patchq": (patch_critic_loss, q_actor_loss),
           "model": (model_critic_loss, model_actor_loss)}
 
@@ -204,7 +222,8 @@ class Learner:
         self.game, self.average, self.updates = game, average, 0
         recipe, live = game.recipe, game.players.live
         rates = {"actor": recipe.actor_lr, "critic": recipe.critic_lr, "discriminator": recipe.discriminator_lr}
-        self.optimizers = {name: torch.optim.Adam(net.parameters(), rates[name], betas=(0.5 if name == "discriminator" else 0.9, 0.999))
+        betas = {"discriminator": (0.5, 0.999)}  # H Table 2
+        self.optimizers = {name: torch.optim.Adam(net.parameters(), rates[name], betas.get(name, (0.9, 0.999)))
                            for name, net in live.items()}
         critic_loss, actor_loss = LOSSES[recipe.algorithm]
         self.losses = {"critic": critic_loss, "actor": actor_loss, "discriminator": discriminator_loss}
@@ -214,32 +233,23 @@ class Learner:
         t: Transition,  # a batch of steps
     ) -> dict[str, Tensor]:  # scalars, still on the device
         "Critic, actor, discriminator, slow copies."
-        metrics, live = {}, self.game.players.live.train()
+        metrics: dict[str, Tensor] = {}
+        live = self.game.players.live.train()
         for name in ("critic", "actor", "discriminator"):
             if name not in live: continue
             live["critic"].requires_grad_(name == "critic")
             loss = self.losses[name](self.game, t)
-            metrics |= {f"{name}_loss": loss.detach(), f"{name}_norm": self.step(name, loss)}
+            clip = 0.0 if name == "discriminator" else self.game.recipe.clip
+            norm = descend(self.optimizers[name], loss, clip, self.average)
+            metrics |= {f"{name}_loss": loss.detach(), f"{name}_norm": norm}
         self.game.players.follow(self.game.recipe.polyak)
         self.updates += 1
         return metrics
 
-    def step(self, name: str, loss: Tensor) -> Tensor:
-        "One step of one optimizer; the gradient's norm."
-        parameters = list(self.game.players.live[name].parameters())
-        self.optimizers[name].zero_grad(set_to_none=True)
-        loss.backward()
-        if self.average is not None:
-            for p in parameters: p.grad = self.average(p.grad)
-        clip = self.game.recipe.clip if name != "discriminator" else 0.0
-        norm = nn.utils.clip_grad_norm_(parameters, clip or float("inf"))
-        self.optimizers[name].step()
-        return norm
-
-# %% ../../nbs/agent/05_ddpg.ipynb #3fdfa14d
+# %% ../../nbs/agent/05_ddpg.ipynb #9fdc658c
 def learner_state(learner: Learner) -> dict:
     "All that an update depends on but its batch."
-    return {"players": dict(learner.game.players.state_dict()), "scale": learner.game.scale, "updates": learner.updates,
+    return {"players": dict(learner.game.players.state_dict()), "updates": learner.updates,
             "optimizers": {name: o.state_dict() for name, o in learner.optimizers.items()}}
 
 
@@ -247,7 +257,7 @@ def restore_learner(learner: Learner, state: dict) -> None:
     "Bring a learner to a stored state."
     learner.game.players.load_state_dict(state["players"])
     for name, o in learner.optimizers.items(): o.load_state_dict(state["optimizers"][name])
-    learner.game.scale, learner.updates = state["scale"], state["updates"]
+    learner.updates = state["updates"]
 
 # %% ../../nbs/agent/05_ddpg.ipynb #2e62042a
 @torch.no_grad()

@@ -167,7 +167,7 @@ class Actor(nn.Module):
         check_planes(planes, self.inputs, self.spec.stride)
         return torch.sigmoid(self.head(self.trunk(planes)))
 
-# %% ../../nbs/agent/00_networks.ipynb #ab1a1bad
+# %% ../../nbs/agent/00_networks.ipynb #79006228
 def fold(
     net: nn.Module,  # in evaluation mode
 ) -> nn.Module:  # a copy
@@ -175,7 +175,9 @@ def fold(
     if net.training: raise ValueError("fold: expected a network in evaluation mode, got one that trains: call .eval()")
     net = copy.deepcopy(net)
     for pair in [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2]:
-        if isinstance(pair[1], nn.BatchNorm2d): pair[0], pair[1] = fuse_conv_bn_eval(pair[0], pair[1]), nn.Identity()
+        conv, norm = pair[0], pair[1]
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            pair[0], pair[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return net
 
 # %% ../../nbs/agent/00_networks.ipynb #77f3cbf7

@@ -63,7 +63,7 @@ def as_picture(
     if not ((picture >= 0) & (picture <= 1)).all(): raise ValueError("expected pixels in [0, 1], got values outside it or NaN: divide bytes by 255")
     return picture.detach().float().cpu()
 
-# %% ../../nbs/agent/07_painter.ipynb #a07dcf4e
+# %% ../../nbs/agent/07_painter.ipynb #34ddcf18
 @torch.no_grad()
 def stroke_rewards(
     episode: Episode,
@@ -71,16 +71,15 @@ def stroke_rewards(
     target: Tensor,  # (3, H, W)
 ) -> Tensor:  # (N,)
     "How much the mean squared error fell with each stroke (H Eq 1, stroke by stroke)."
-    canvas, errors = episode.reset(target[None]).canvas, []
-    errors.append(mse(canvas, target[None]))
+    canvas = episode.reset(target[None]).canvas
+    errors = [mse(canvas, target[None])]
     for bundle in strokes.split(episode.bundle):
         canvases = paint_each(canvas, bundle[None], episode.family)[0]
         errors.append(mse(canvases, target.expand_as(canvases)))
         canvas = canvases[-1:]
-    errors = torch.cat(errors)
-    return errors[:-1] - errors[1:]
+    return -torch.cat(errors).diff()
 
-# %% ../../nbs/agent/07_painter.ipynb #6ba3f2cd
+# %% ../../nbs/agent/07_painter.ipynb #44dc2251
 def paint_with(
     agent: Agent,
     picture: Tensor | Image.Image | str | Path,  # (3, H, W) in [0, 1], a PIL image, or a file
@@ -91,7 +90,8 @@ def paint_with(
     target = F.interpolate(picture[None], (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
     strokes = torch.cat([episode.read(action) for _, action in play(episode, agent, target)], 1)[0]
     digest = hashlib.sha256((picture * 255).round().byte().numpy().tobytes()).hexdigest()
-    return Painting(strokes, tuple(picture.shape[1:]), family=episode.family, background=episode.background, title=title,
+    height, width = picture.shape[1:]
+    return Painting(strokes, (height, width), family=episode.family, background=episode.background, title=title,
                     step=torch.arange(len(strokes)) // episode.bundle, reward=stroke_rewards(episode, strokes, target[0]),
                     provenance={"config": as_dict(agent.config), "seed": agent.config.seed, "target": f"sha256:{digest}", "versions": describe()})
 

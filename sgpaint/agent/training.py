@@ -8,8 +8,14 @@ __all__ = ['PRESETS', 'GROWTH', 'Task', 'Learning', 'TrainConfig', 'configure', 
            'held_out', 'collect', 'learn', 'set_rates', 'calibrated', 'keep', 'resume', 'measure', 'estimate', 'finish',
            'growth', 'Result', 'train']
 
-# %% ../../nbs/agent/06_training.ipynb #39808be4
-import copy, functools, hashlib, json, tempfile, time
+# %% ../../nbs/agent/06_training.ipynb #e275da1c
+import copy
+import functools
+import hashlib
+import itertools
+import json
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -71,7 +77,7 @@ class Learning(Task):
     scaled: bool = True  # rewards divided by their spread on a fixed calibration set; False: raw
     flips: bool = True  # mirror transitions at random
 
-# %% ../../nbs/agent/06_training.ipynb #7756c45c
+# %% ../../nbs/agent/06_training.ipynb #ca3cfc14
 @dataclass(frozen=True)
 class TrainConfig(Learning):
     "A whole training run; build it with `configure`."
@@ -97,14 +103,7 @@ class TrainConfig(Learning):
     def check(self) -> Iterator[str]:
         "A sentence for each value that cannot be."
         yield from _out_of_range(self)
-        if self.bundle > 0 and self.strokes % self.bundle: yield f"strokes: expected a multiple of bundle ({self.bundle}), got {self.strokes}"
-        if self.size % 32: yield f"size: expected a multiple of 32, got {self.size}"
-        if self.episodes <= self.canvases: yield f"episodes: expected more than canvases ({self.canvases}), got {self.episodes}"
-        if self.algorithm == "patchq" and self.reward != "l2": yield f"reward: PatchQ needs the reward of each patch, so 'l2'; got {self.reward!r}"
-        if self.before and not (self.lookahead and self.algorithm == "model"): yield "before: expected lookahead=True and algorithm='model' with it"
-        if self.network == "small" and self.layout != "absolute": yield f"layout: the network 'small' speaks 'absolute', got {self.layout!r}"
-        if self.network == "small" and self.norm != "group": yield f"norm: the network 'small' has group norm, got {self.norm!r}"
-        if self.layout != "absolute" and self.family != "bezier": yield f"layout: {self.layout!r} is a layout of family 'bezier', got {self.family!r}"
+        yield from _at_odds(self)
 
 # %% ../../nbs/agent/06_training.ipynb #74b6ad0e
 _LEAST = {name: 1 for name in ("strokes", "bundle", "size", "updates", "batch", "canvases", "acts", "every", "episodes", "threads", "evaluate_every", "evaluate_images")}
@@ -119,6 +118,18 @@ def _out_of_range(config):
         if not 0 <= getattr(config, name) <= 1: yield f"{name}: expected 0 to 1, got {getattr(config, name)}"
     for name in ("actor_lr", "critic_lr", "discriminator_lr"):
         if min(getattr(config, name)) < 0: yield f"{name}: expected rates of 0 or more, got {getattr(config, name)}"
+
+# %% ../../nbs/agent/06_training.ipynb #67c45c32
+def _at_odds(c):
+    "A sentence for each pair of values that cannot stand together."
+    if c.bundle > 0 and c.strokes % c.bundle: yield f"strokes: expected a multiple of bundle ({c.bundle}), got {c.strokes}"
+    if c.size % 32: yield f"size: expected a multiple of 32, got {c.size}"
+    if c.episodes <= c.canvases: yield f"episodes: expected more than canvases ({c.canvases}), got {c.episodes}"
+    if c.algorithm == "patchq" and c.reward != "l2": yield f"reward: PatchQ needs the reward of each patch, so 'l2'; got {c.reward!r}"
+    if c.before and not (c.lookahead and c.algorithm == "model"): yield "before: expected lookahead=True and algorithm='model' with it"
+    if c.layout != "absolute" and c.family != "bezier": yield f"layout: {c.layout!r} is a layout of family 'bezier', got {c.family!r}"
+    if c.network == "small" and c.layout != "absolute": yield f"layout: the network 'small' speaks 'absolute', got {c.layout!r}"
+    if c.network == "small" and c.norm != "group": yield f"norm: the network 'small' has group norm, got {c.norm!r}"
 
 # %% ../../nbs/agent/06_training.ipynb #5d561b99
 _HUANG = dict(images=0, size=128, strokes=200, layout="huang", network="paper", norm="batch", reward="wgan", updates=200_000, batch=96, polyak=0.001,
@@ -191,7 +202,7 @@ def schedule(
     both = Mixture([(0.5, l2), (0.5, wgan)])
     return WarmStart(l2, wgan if config.reward == "warm" else both, config.warm, config.warm)
 
-# %% ../../nbs/agent/06_training.ipynb #6ed58133
+# %% ../../nbs/agent/06_training.ipynb #145d3456
 @torch.no_grad()
 def spread_of(
     distance: Distance,
@@ -200,8 +211,8 @@ def spread_of(
 ) -> float:
     "The spread of a distance's rewards under random strokes."
     generator = torch.Generator().manual_seed(0)
-    draw = lambda state: torch.rand(len(state), episode.outputs, generator=generator).to(state.canvas)
-    steps = [state.canvas for state, _ in play(episode, draw, targets)][:20]
+    def draw(state): return torch.rand(len(state), episode.outputs, generator=generator).to(state.canvas)
+    steps = [state.canvas for state, _ in itertools.islice(play(episode, draw, targets), 20)]
     start = episode.reset(targets).canvas
     return calibrate(distance, torch.stack([start, *steps], 1), targets)
 
@@ -236,7 +247,7 @@ class Session:
         if noise == 0: return action
         return (action + noise * torch.randn(action.shape, generator=self.generator).to(action)).clamp(0, 1)
 
-# %% ../../nbs/agent/06_training.ipynb #0b8eaa63
+# %% ../../nbs/agent/06_training.ipynb #8bf30aac
 def recipe_of(config: TrainConfig) -> Recipe:
     "The part of a config that an update needs; learning rates start at their first value."
     same = {f.name: getattr(config, f.name) for f in fields(Recipe) if f.name in ("algorithm", "gamma", "polyak", "clip", "lookahead", "before")}
@@ -245,8 +256,8 @@ def recipe_of(config: TrainConfig) -> Recipe:
 
 def load_scenes(config: TrainConfig) -> tuple[SceneSet, SceneSet]:
     "Training scenes and the held-out ones."
-    what = dict(size=config.size, source=config.source, root=config.data_root, seed=0)
-    return (load(config.dataset, "train", count=config.images, **what), load(config.dataset, "test", count=config.evaluate_images, **what))
+    find = functools.partial(load, config.dataset, size=config.size, source=config.source, root=config.data_root)
+    return find("train", count=config.images), find("test", count=config.evaluate_images)
 
 # %% ../../nbs/agent/06_training.ipynb #f30aa263
 def session_state(session: Session) -> dict:
@@ -282,7 +293,7 @@ def held_out(
         canvases.append(state.canvas.cpu()); errors.append(torch.stack(trace, 1).cpu())
     return {"canvas": torch.cat(canvases), "target": targets, "errors": torch.cat(errors)}
 
-# %% ../../nbs/agent/06_training.ipynb #0fd60ece
+# %% ../../nbs/agent/06_training.ipynb #0cc1bde7
 def collect(session: Session, steps: int) -> None:
     "Take steps with all paintings in progress and remember them."
     for _ in range(steps): session.replay.add(session.pool.advance(session.noisy))
@@ -294,6 +305,7 @@ def learn(session: Session) -> dict[str, Tensor]:
     set_rates(session.learner, config)
     calibrated(session)
     session.game.distance = schedule(config, session.players, session.scales).at(update)
+    if config.algorithm == "patchq": session.game.scale = session.scales["l2"]  # patches are measured one by one, unscaled
     batch = session.replay.sample(config.batch, session.generator, session.device)
     if config.flips: batch = mirrored(batch, session.episode, session.generator)
     return session.learner.update(batch)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['train_arm', 'StudyConfig', 'study_config', 'arm_sheet']
 
-# %% ../../nbs/study/01_learning.ipynb #b5dd09d4
+# %% ../../nbs/study/01_learning.ipynb #ac104baf
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..agent.painter import load_agent, paint_many
 from ..agent.training import configure, load_scenes, train
-from ..lab.config import ConfigError, build, home, smoke
+from ..lab.config import build, home, smoke
 from ..lab.show import sheet
 from .tables import Results
 
