@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpaint.agent.networks import PRESETS, Actor, Critic, Discriminator, TReLU, coordinates, count, macs
+from sgpaint.agent.networks import PRESETS, Actor, Critic, Discriminator, TReLU, coordinates, count, fold, macs
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
@@ -66,6 +66,18 @@ def test_group_norm_does_not_look_at_its_neighbours():
         assert torch.allclose(actor(x)[:1], actor(x[:1]), atol=1e-5)
     with pytest.raises(ValueError, match="expected 'batch' or 'group'"):
         Actor("paper", norm="weight")
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_folded_actor_answers_alike(preset):
+    torch.manual_seed(0)
+    actor = Actor(preset, 13)
+    for _ in range(4):
+        actor(3 * torch.rand(6, 9, 32, 32))
+    before = copy.deepcopy(actor.eval()).state_dict()
+    x = torch.rand(3, 9, 64, 32)
+    assert torch.allclose(fold(actor)(x), actor(x), atol=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in actor.state_dict().items())
 
 
 def test_the_published_counts():
