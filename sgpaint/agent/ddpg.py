@@ -92,7 +92,8 @@ class Recipe:
         if self.algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm: expected one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
         if self.before and not (self.lookahead and self.algorithm == "model"):
-            raise ValueError("before=True: only the model-based update with lookahead has the canvas before; set before=False")
+            raise ValueError("before=True: only the model-based update with lookahead has the canvas before; "
+                             "set before=False")
 
 # %% ../../nbs/agent/05_ddpg.ipynb #7b04a1bd
 class Game:

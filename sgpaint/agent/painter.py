@@ -43,7 +43,8 @@ def load_agent(
 ) -> Agent:
     "The agent that a run left."
     folder = Path(run) / "agent"
-    if not folder.is_dir(): raise ValueError(f"expected a finished run with a folder 'agent' at {run}, found none: train first, or go on with that run")
+    if not folder.is_dir():
+        raise ValueError(f"expected a finished run with a folder 'agent' at {run}, found none: train first, or go on")
     saved = checkpoint.load(folder)
     config = from_dict(TrainConfig, saved["config"])
     episode = build_episode(config)
@@ -58,9 +59,12 @@ def as_picture(
     "The picture as a tensor, refused by name where it cannot be one."
     if isinstance(picture, str | Path): return open_image(Path(picture))
     if isinstance(picture, Image.Image): return to_tensor(picture)
-    if not torch.is_tensor(picture) or picture.ndim != 3 or picture.shape[0] != 3 or 0 in picture.shape:
-        raise ValueError(f"expected a picture (3, H, W), a PIL image or a path, got {tuple(picture.shape) if torch.is_tensor(picture) else type(picture).__name__}")
-    if not ((picture >= 0) & (picture <= 1)).all(): raise ValueError("expected pixels in [0, 1], got values outside it or NaN: divide bytes by 255")
+    wanted = "expected a picture (3, H, W), a PIL image or a path"
+    if not torch.is_tensor(picture): raise ValueError(f"{wanted}, got {type(picture).__name__}")
+    if picture.ndim != 3 or picture.shape[0] != 3 or 0 in picture.shape:
+        raise ValueError(f"{wanted}, got {tuple(picture.shape)}")
+    if not ((picture >= 0) & (picture <= 1)).all():  # false for NaN, too
+        raise ValueError("expected pixels in [0, 1], got values outside it or NaN: divide bytes by 255")
     return picture.detach().float().cpu()
 
 # %% ../../nbs/agent/07_painter.ipynb #34ddcf18
@@ -79,6 +83,11 @@ def stroke_rewards(
         canvas = canvases[-1:]
     return -torch.cat(errors).diff()
 
+# %% ../../nbs/agent/07_painter.ipynb #5482cbda
+def _square(picture: Tensor, side: int) -> Tensor:
+    "The picture as the square (1, 3, side, side) that an actor sees."
+    return F.interpolate(picture[None], (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
 # %% ../../nbs/agent/07_painter.ipynb #44dc2251
 def paint_with(
     agent: Agent,
@@ -86,14 +95,16 @@ def paint_with(
     title: str = "",  # the painting's title
 ) -> Painting:  # in the picture's own size
     "Paint a picture, square by the agent's training size, in all its strokes."
-    picture, episode, side = as_picture(picture), agent.episode, agent.config.size
-    target = F.interpolate(picture[None], (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    picture, episode, config = as_picture(picture), agent.episode, agent.config
+    target = _square(picture, config.size)
     strokes = torch.cat([episode.read(action) for _, action in play(episode, agent, target)], 1)[0]
     digest = hashlib.sha256((picture * 255).round().byte().numpy().tobytes()).hexdigest()
+    origin = {"config": as_dict(config), "seed": config.seed, "target": f"sha256:{digest}", "versions": describe()}
     height, width = picture.shape[1:]
-    return Painting(strokes, (height, width), family=episode.family, background=episode.background, title=title,
-                    step=torch.arange(len(strokes)) // episode.bundle, reward=stroke_rewards(episode, strokes, target[0]),
-                    provenance={"config": as_dict(agent.config), "seed": agent.config.seed, "target": f"sha256:{digest}", "versions": describe()})
+    return Painting(
+        strokes, (height, width), family=episode.family, background=episode.background, title=title,
+        step=torch.arange(len(strokes)) // episode.bundle, reward=stroke_rewards(episode, strokes, target[0]),
+        provenance=origin)
 
 # %% ../../nbs/agent/07_painter.ipynb #ae1a7c95
 def paint_many(

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'GROWTH', 'Task', 'Learning', 'TrainConfig', 'configure', 'run_folder', 'build_players', 'build_episode',
-           'schedule', 'spread_of', 'Session', 'recipe_of', 'load_scenes', 'session_state', 'restore_session',
-           'held_out', 'collect', 'learn', 'set_rates', 'calibrated', 'keep', 'resume', 'measure', 'estimate', 'finish',
-           'growth', 'Result', 'train']
+           'schedule', 'spread_of', 'Session', 'new_ring', 'recipe_of', 'load_scenes', 'session_state',
+           'restore_session', 'held_out', 'collect', 'next_batch', 'learn', 'set_rates', 'calibrated', 'keep', 'resume',
+           'measure', 'estimate', 'finish', 'growth', 'Result', 'train']
 
 # %% ../../nbs/agent/06_training.ipynb #e275da1c
 import copy
@@ -17,13 +17,13 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from .ddpg import Game, Learner, Players, Recipe, act, learner_state, play, restore_learner
 from .episode import Episode, Pool, State, Transition
@@ -82,12 +82,12 @@ class Learning(Task):
 class TrainConfig(Learning):
     "A whole training run; build it with `configure`."
     preset: str = "small"  # whose values these are, but for what was given
-    canvases: int = 32  # paintings in progress, on each process
+    canvases: int = 128  # paintings in progress, on each process
     lockstep: bool = False  # all at the same step, as H; False: at mixed steps
-    acts: int = 1  # steps taken together
+    acts: int = 1  # steps taken together with all of them, into the ring
     every: int = 1  # updates between them
-    warmup: int = 20  # steps before the first update
-    episodes: int = 48  # paintings that the replay ring remembers
+    warmup: int = 20  # steps with all of them before the first update
+    episodes: int = 0  # paintings that the replay ring remembers; 0 = no ring, learn from the step just taken
     noise: float = 0.0  # standard deviation of exploration noise on actions; 0 as in H
     seed: int = 0
     device: str = "auto"
@@ -106,8 +106,10 @@ class TrainConfig(Learning):
         yield from _at_odds(self)
 
 # %% ../../nbs/agent/06_training.ipynb #74b6ad0e
-_LEAST = {name: 1 for name in ("strokes", "bundle", "size", "updates", "batch", "canvases", "acts", "every", "episodes", "threads", "evaluate_every", "evaluate_images")}
-_LEAST |= {name: 0 for name in ("images", "warm", "warmup", "seed", "checkpoint_every", "clip", "noise")}
+_COUNTS = ("strokes", "bundle", "size", "updates", "batch", "canvases", "acts", "every", "threads", "evaluate_every",
+           "evaluate_images")
+_LEAST = dict.fromkeys(_COUNTS, 1)
+_LEAST |= dict.fromkeys(("images", "warm", "warmup", "episodes", "seed", "checkpoint_every", "clip", "noise"), 0)
 
 
 def _out_of_range(config):
@@ -122,33 +124,47 @@ def _out_of_range(config):
 # %% ../../nbs/agent/06_training.ipynb #67c45c32
 def _at_odds(c):
     "A sentence for each pair of values that cannot stand together."
-    if c.bundle > 0 and c.strokes % c.bundle: yield f"strokes: expected a multiple of bundle ({c.bundle}), got {c.strokes}"
+    if c.bundle > 0 and c.strokes % c.bundle:
+        yield f"strokes: expected a multiple of bundle ({c.bundle}), got {c.strokes}"
     if c.size % 32: yield f"size: expected a multiple of 32, got {c.size}"
-    if c.episodes <= c.canvases: yield f"episodes: expected more than canvases ({c.canvases}), got {c.episodes}"
-    if c.algorithm == "patchq" and c.reward != "l2": yield f"reward: PatchQ needs the reward of each patch, so 'l2'; got {c.reward!r}"
-    if c.before and not (c.lookahead and c.algorithm == "model"): yield "before: expected lookahead=True and algorithm='model' with it"
-    if c.layout != "absolute" and c.family != "bezier": yield f"layout: {c.layout!r} is a layout of family 'bezier', got {c.family!r}"
-    if c.network == "small" and c.layout != "absolute": yield f"layout: the network 'small' speaks 'absolute', got {c.layout!r}"
-    if c.network == "small" and c.norm != "group": yield f"norm: the network 'small' has group norm, got {c.norm!r}"
+    if 0 < c.episodes <= c.canvases:
+        yield f"episodes: expected 0 (no ring) or more than canvases ({c.canvases}), got {c.episodes}"
+    if c.episodes == 0 and c.batch > c.canvases:
+        yield f"batch: expected at most canvases ({c.canvases}) where there is no ring, got {c.batch}"
+    if c.algorithm == "patchq" and c.reward != "l2":
+        yield f"reward: PatchQ needs the reward of each patch, so 'l2'; got {c.reward!r}"
+    if c.before and not (c.lookahead and c.algorithm == "model"):
+        yield "before: expected lookahead=True and algorithm='model' with it"
+    if c.layout != "absolute" and c.family != "bezier":
+        yield f"layout: {c.layout!r} is a layout of family 'bezier', got {c.family!r}"
+    if c.network == "small" and c.layout != "absolute":
+        yield f"layout: the network 'small' speaks 'absolute', got {c.layout!r}"
+    if c.network == "small" and c.norm != "group":
+        yield f"norm: the network 'small' has group norm, got {c.norm!r}"
 
 # %% ../../nbs/agent/06_training.ipynb #5d561b99
-_HUANG = dict(images=0, size=128, strokes=200, layout="huang", network="paper", norm="batch", reward="wgan", updates=200_000, batch=96, polyak=0.001,
-              actor_lr=(3e-4, 1e-4), critic_lr=(1e-3, 3e-4), discriminator_lr=(1e-4, 1e-4), decay="step", clip=0.0, lookahead=True, before=True, scaled=False,
-              canvases=96, lockstep=True, acts=40, every=10, warmup=400, episodes=800, evaluate_every=2000, evaluate_images=2000, checkpoint_every=5000)
+_HUANG = dict(
+    images=0, size=128, strokes=200, layout="huang", network="paper", norm="batch", reward="wgan",
+    updates=200_000, batch=96, polyak=0.001, clip=0.0, lookahead=True, before=True, scaled=False,
+    actor_lr=(3e-4, 1e-4), critic_lr=(1e-3, 3e-4), discriminator_lr=(1e-4, 1e-4), decay="step",
+    canvases=96, lockstep=True, acts=40, every=10, warmup=400, episodes=800,
+    evaluate_every=2000, evaluate_images=2000, checkpoint_every=5000)
+_SWAPPED = dict(actor_lr=(1e-3, 3e-4), critic_lr=(3e-4, 1e-4), discriminator_lr=(3e-4, 3e-4))  # C18
 PRESETS: dict[str, dict] = {
     "small": {},
     "paper": _HUANG,  # H on CelebA (200 strokes)
     "paper-imagenet": _HUANG | dict(strokes=400, acts=80, warmup=800),
     "paper-svhn": _HUANG | dict(strokes=40, acts=8, warmup=80, updates=100_000),
     "paper-mnist": _HUANG | dict(strokes=5, acts=1, warmup=10, updates=20_000),
-    "code": _HUANG | dict(updates=500_000, actor_lr=(1e-3, 3e-4), critic_lr=(3e-4, 1e-4), discriminator_lr=(3e-4, 3e-4)),
+    "code": _HUANG | _SWAPPED | dict(updates=500_000),
     "sg": _HUANG | dict(updates=400_000),
     "sg-kappa": _HUANG | dict(updates=200_000),
-    "mnist": dict(dataset="mnist", source="real", images=20_000, strokes=5, updates=3000, batch=64, canvases=64, warmup=4, episodes=2000),
+    "mnist": dict(dataset="mnist", source="real", images=20_000, size=32, strokes=5, updates=4000, batch=64),
 }
 
 # %% ../../nbs/agent/06_training.ipynb #ba7c9269
-_SMOKE = dict(threads=1, images=16, updates=3, batch=4, canvases=4, acts=1, every=1, warmup=2, episodes=6, evaluate_every=3, evaluate_images=4, checkpoint_every=2, warm=1, size=32)
+_SMOKE = dict(size=32, images=16, updates=3, warm=1, batch=4, canvases=4, acts=1, every=1, warmup=2,
+              evaluate_every=3, evaluate_images=4, checkpoint_every=2, threads=1)
 
 
 def configure(
@@ -157,18 +173,19 @@ def configure(
     **given,  # fields of `TrainConfig`; None = the preset's
 ) -> TrainConfig:
     "A preset with changes, validated."
-    if preset not in PRESETS: raise ConfigError(f"preset: expected a known one, got {preset!r}{nearest(str(preset), PRESETS)}")
+    if preset not in PRESETS:
+        raise ConfigError(f"preset: expected a known one, got {preset!r}{nearest(str(preset), PRESETS)}")
     given = {name: value for name, value in given.items() if value is not None}
     values = PRESETS[preset] | ({"source": "auto"} if "dataset" in given else {}) | given
     build(TrainConfig, preset=preset, **values)  # refuse what is wrong before it is cut down
     if smoke:
         strokes = min(values.get("strokes", Task.strokes), 2 * values.get("bundle", Task.bundle))
-        values |= _SMOKE | dict(strokes=strokes, smoke=True)
+        values |= _SMOKE | dict(strokes=strokes, episodes=6 if values.get("episodes") else 0, smoke=True)
     return build(TrainConfig, preset=preset, **values)
 
 # %% ../../nbs/agent/06_training.ipynb #cc057775
 def run_folder(config: TrainConfig) -> TrainConfig:
-    "The config with a run directory: `runs/first` for the defaults, `runs/DATASET-DIGEST` for others, a temporary folder for a rehearsal."
+    "The config with a directory: runs/first for the defaults, runs/DATASET-DIGEST for others, else a temporary one."
     if config.out_dir: return config
     if config.smoke: return replace(config, out_dir=tempfile.mkdtemp(prefix="sgpaint-"))
     text = json.dumps(as_dict(config), sort_keys=True).encode()
@@ -179,8 +196,10 @@ def run_folder(config: TrainConfig) -> TrainConfig:
 def build_players(config: TrainConfig, episode: Episode) -> Players:
     "The networks that a config asks for, with slow copies."
     free = config.algorithm != "model"
-    critic = Critic(config.network, planes=12 if config.before else 9, actions=episode.outputs if free else 0, patch=config.algorithm == "patchq")
-    actor = LookingActor(episode.bundle, episode.columns) if config.network == "small" else Actor("paper", episode.outputs, norm=config.norm)
+    planes, actions = 12 if config.before else 9, episode.outputs if free else 0
+    critic = Critic(config.network, planes=planes, actions=actions, patch=config.algorithm == "patchq")
+    if config.network == "small": actor: nn.Module = LookingActor(episode.bundle, episode.columns)
+    else: actor = Actor("paper", episode.outputs, norm=config.norm)
     return Players(actor, critic, None if config.reward == "l2" else Discriminator(config.network))
 
 
@@ -223,19 +242,20 @@ class Session:
         self.config = config
         set_threads(config.threads)
         seed_everything(config.seed)
-        device = pick_device(config.device)
-        self.accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=device.type == "cpu")
+        on_cpu = pick_device(config.device).type == "cpu"
+        self.accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=on_cpu)
         self.device, rank = self.accelerator.device, self.accelerator.process_index
         self.scenes, self.held_out = load_scenes(config)
         self.images, self.episode = self.scenes.images(), build_episode(config)
         self.players = build_players(config, self.episode).to(self.device)
         self.generator = torch.Generator().manual_seed(config.seed + 7919 * rank)  # draws pictures and transitions
         self.pool = Pool(self.episode, self.draw, config.canvases, self.generator, mixed=not config.lockstep)
-        self.replay = Replay(self.episode, (config.size, config.size), config.episodes, config.canvases, self.device)
+        self.replay = new_ring(config, self.episode, self.device)
         self.scales: dict[str, float] = {}
-        self.game = Game(self.episode, self.players, recipe_of(config), L2(), 1.0, self.accelerator.autocast, config.compile)
-        average = functools.partial(self.accelerator.reduce, reduction="mean") if self.accelerator.num_processes > 1 else None
-        self.learner = Learner(self.game, average)
+        rules = self.episode, self.players, recipe_of(config), L2(), 1.0
+        self.game = Game(*rules, self.accelerator.autocast, config.compile)
+        mean = functools.partial(self.accelerator.reduce, reduction="mean")
+        self.learner = Learner(self.game, mean if self.accelerator.num_processes > 1 else None)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         "n training pictures (n, 3, H, W)."
@@ -248,10 +268,16 @@ class Session:
         return (action + noise * torch.randn(action.shape, generator=self.generator).to(action)).clamp(0, 1)
 
 # %% ../../nbs/agent/06_training.ipynb #8bf30aac
+def new_ring(config: TrainConfig, episode: Episode, device: torch.device) -> Replay | None:
+    "The replay ring that a config asks for; None where it asks for none."
+    if config.episodes == 0: return None
+    return Replay(episode, (config.size, config.size), config.episodes, config.canvases, device)
+
+
 def recipe_of(config: TrainConfig) -> Recipe:
     "The part of a config that an update needs; learning rates start at their first value."
-    same = {f.name: getattr(config, f.name) for f in fields(Recipe) if f.name in ("algorithm", "gamma", "polyak", "clip", "lookahead", "before")}
-    return Recipe(**same, actor_lr=config.actor_lr[0], critic_lr=config.critic_lr[0], discriminator_lr=config.discriminator_lr[0])
+    same = {name: getattr(config, name) for name in ("algorithm", "gamma", "polyak", "clip", "lookahead", "before")}
+    return Recipe(**same, **{name: getattr(config, name)[0] for name in ("actor_lr", "critic_lr", "discriminator_lr")})
 
 
 def load_scenes(config: TrainConfig) -> tuple[SceneSet, SceneSet]:
@@ -263,7 +289,7 @@ def load_scenes(config: TrainConfig) -> tuple[SceneSet, SceneSet]:
 def session_state(session: Session) -> dict:
     "All that the next update depends on."
     s = session.pool.state
-    return {"learner": learner_state(session.learner), "replay": session.replay.state_dict(), "scales": session.scales,
+    return {"learner": learner_state(session.learner), "replay": session.replay.state_dict() if session.replay is not None else None, "scales": session.scales,
             "pool": {"canvas": s.canvas, "target": s.target, "step": s.step, "left": session.pool.left},
             "generator": session.generator.get_state(), "random": checkpoint.random_state()}
 
@@ -271,7 +297,7 @@ def session_state(session: Session) -> dict:
 def restore_session(session: Session, saved: dict) -> None:
     "Put a session where it was."
     restore_learner(session.learner, saved["learner"])
-    session.replay.load_state_dict(saved["replay"])
+    if session.replay is not None: session.replay.load_state_dict(saved["replay"])
     pool = {name: x.to(session.device) for name, x in saved["pool"].items() if name != "left"}
     session.pool.state, session.pool.left, session.scales = State(**pool), saved["pool"]["left"], saved["scales"]
     session.generator.set_state(saved["generator"])
@@ -289,24 +315,34 @@ def held_out(
     for target in targets.split(batch):
         target = target.to(session.device)
         trace = [mse(session.episode.reset(target).canvas, target)]
-        for state, _ in play(session.episode, functools.partial(act, session.game), target): trace.append(mse(state.canvas, target))
+        for state, _ in play(session.episode, functools.partial(act, session.game), target):
+            trace.append(mse(state.canvas, target))
         canvases.append(state.canvas.cpu()); errors.append(torch.stack(trace, 1).cpu())
     return {"canvas": torch.cat(canvases), "target": targets, "errors": torch.cat(errors)}
 
 # %% ../../nbs/agent/06_training.ipynb #0cc1bde7
 def collect(session: Session, steps: int) -> None:
-    "Take steps with all paintings in progress and remember them."
-    for _ in range(steps): session.replay.add(session.pool.advance(session.noisy))
+    "Take steps with all paintings in progress; remember them where there is a ring."
+    for _ in range(steps):
+        taken = session.pool.advance(session.noisy)
+        if session.replay is not None: session.replay.add(taken)
+
+
+def next_batch(session: Session) -> Transition:
+    "Remembered steps, or one step taken now with some of the paintings in progress."
+    config, generator = session.config, session.generator
+    if session.replay is not None: return session.replay.sample(config.batch, generator, session.device)
+    return session.pool.advance(session.noisy, torch.randperm(config.canvases, generator=generator)[:config.batch])
 
 
 def learn(session: Session) -> dict[str, Tensor]:
-    "One update from remembered steps."
+    "One update."
     config, update = session.config, session.learner.updates
     set_rates(session.learner, config)
     calibrated(session)
     session.game.distance = schedule(config, session.players, session.scales).at(update)
-    if config.algorithm == "patchq": session.game.scale = session.scales["l2"]  # patches are measured one by one, unscaled
-    batch = session.replay.sample(config.batch, session.generator, session.device)
+    if config.algorithm == "patchq": session.game.scale = session.scales["l2"]  # patches are measured unscaled
+    batch = next_batch(session)
     if config.flips: batch = mirrored(batch, session.episode, session.generator)
     return session.learner.update(batch)
 
@@ -351,18 +387,20 @@ def measure(session: Session, run: Run, metrics: dict[str, Tensor]) -> dict[str,
     seen = held_out(session)
     numbers = {name: float(value) for name, value in metrics.items()}
     run.log(session.learner.updates, held_out_error=seen["errors"][:, -1].mean().item(), **numbers,
-            transitions=len(session.replay), cpu_seconds=time.process_time())
+            cpu_seconds=time.process_time())
     n = min(8, len(seen["target"]))
     title = f"{session.held_out.title}: pictures, and paintings after {session.learner.updates} updates"
-    run.picture("held_out", sheet([*seen["target"][:n], *seen["canvas"][:n]], columns=n, scale=max(1, 128 // session.config.size), title=title))
+    pictures, scale = [*seen["target"][:n], *seen["canvas"][:n]], max(1, 128 // session.config.size)
+    run.picture("held_out", sheet(pictures, columns=n, scale=scale, title=title))
     return seen
 
 # %% ../../nbs/agent/06_training.ipynb #0ff2e2ef
 def estimate(session: Session) -> float:  # seconds
     "About how long this run's updates will take on this machine."
     config, episode, before = session.config, session.episode, checkpoint.random_state()
-    players = copy.deepcopy(session.players)
-    trial = Learner(Game(episode, players, session.game.recipe, schedule(config, players, {}).at(config.updates), autocast=session.accelerator.autocast))
+    players, autocast = copy.deepcopy(session.players), session.accelerator.autocast
+    distance = schedule(config, players, {}).at(config.updates)
+    trial = Learner(Game(episode, players, session.game.recipe, distance, autocast=autocast))
     generator = torch.Generator().manual_seed(0)
     for _ in range(2):
         state, started = episode.reset(session.draw(config.batch, generator)), time.perf_counter()
@@ -373,7 +411,8 @@ def estimate(session: Session) -> float:  # seconds
         if session.device.type == "cuda": torch.cuda.synchronize()
         updated = time.perf_counter() - started - acted
     checkpoint.set_random_state(before)
-    return config.updates * (updated + acted * config.acts / config.every * config.canvases / config.batch)
+    acts = config.acts / config.every * config.canvases / config.batch if session.replay is not None else 1
+    return config.updates * (updated + acted * acts)
 
 # %% ../../nbs/agent/06_training.ipynb #ed51a617
 GROWTH = 6  # canvases shown of a painting that grows
@@ -381,13 +420,16 @@ GROWTH = 6  # canvases shown of a painting that grows
 
 def finish(session: Session, run: Run, seen: dict[str, Tensor]) -> dict:
     "Write the agent, the pictures and result.json."
-    config, errors = session.config, seen["errors"]
-    checkpoint.save(run.folder / "agent", {"actor": dict(session.players.live["actor"].state_dict()), "config": as_dict(config)})
+    actor, scenes, errors = session.players.live["actor"], session.scenes, seen["errors"]
+    saved = {"actor": dict(actor.state_dict()), "config": as_dict(session.config)}
+    checkpoint.save(run.folder / "agent", saved)
     run.picture("growth", growth(session, seen["target"][:4].to(session.device)))
     error, flat = errors[:, -1].mean().item(), flat_colour_error(seen["target"]).mean().item()
-    result = dict(trained_on=session.scenes.title, kind=session.scenes.kind, held_out_on=session.held_out.title, pictures=len(errors), held_out_error=error, flat_colour_error=flat,
-                  share_of_flat=error / flat, error_by_step=errors.mean(0).tolist(), updates=session.learner.updates, scales=session.scales,
-                  parameters=sum(p.numel() for p in session.players.live["actor"].parameters()), machine=describe())
+    result = dict(
+        trained_on=scenes.title, kind=scenes.kind, held_out_on=session.held_out.title, pictures=len(errors),
+        held_out_error=error, flat_colour_error=flat, share_of_flat=error / flat,
+        error_by_step=errors.mean(0).tolist(), updates=session.learner.updates, scales=session.scales,
+        parameters=sum(p.numel() for p in actor.parameters()), machine=describe())
     run.finish(result)
     return result
 
@@ -402,7 +444,8 @@ def growth(session: Session, targets: Tensor) -> Image.Image:
     columns = len(steps) + 1
     for i in range(len(targets)): rows.insert(i * columns + columns - 1, targets[i].cpu())
     labels = [f"{t * episode.bundle} strokes" for t in steps] + ["picture"]
-    return sheet(rows, columns=columns, labels=labels * len(targets), scale=max(1, 128 // session.config.size), title=session.held_out.title)
+    scale, title = max(1, 128 // session.config.size), session.held_out.title
+    return sheet(rows, columns=columns, labels=labels * len(targets), scale=scale, title=title)
 
 # %% ../../nbs/agent/06_training.ipynb #bb3d494e
 @dataclass(frozen=True)
@@ -426,11 +469,12 @@ def train(
     with Run(Path(config.out_dir) / (f"process-{rank}" if rank else ""), as_dict(config)) as run:
         done = resume(session, run.folder)
         run.rewind(done)
-        say(f"{config.updates - done} updates on {session.device}, about {estimate(session) * (1 - done / config.updates) / 60:.1f} minutes")
+        left = 1 - done / config.updates
+        say(f"{config.updates - done} updates on {session.device}, about {estimate(session) * left / 60:.1f} minutes")
         if done == 0: collect(session, config.warmup)
         seen = held_out(session) if done == config.updates else {}
         for update in progress(range(done + 1, config.updates + 1), desc="updates"):
-            if (update - 1) % config.every == 0: collect(session, config.acts)
+            if session.replay is not None and (update - 1) % config.every == 0: collect(session, config.acts)
             metrics, last = learn(session), update == config.updates
             if last or update % config.evaluate_every == 0: seen = measure(session, run, metrics)
             if last or config.checkpoint_every and update % config.checkpoint_every == 0: keep(session, run.folder)
