@@ -51,13 +51,13 @@ def over_each(canvas: Tensor,   # (B, 3, H, W)
         states.append(canvas)
     return torch.stack(states, 1) if states else canvas[:, None].expand(-1, 0, -1, -1, -1)
 
-# %% ../../nbs/stroke/04_canvas.ipynb #ab5ef48f
+# %% ../../nbs/stroke/04_canvas.ipynb #d25372b9
 def over(canvas: Tensor,   # (B, 3, H, W)
          alpha: Tensor,    # (B, N, H, W)
          colour: Tensor,   # (B, N, 3, 1, 1) or (B, N, 3, H, W)
          ) -> Tensor:      # (B, 3, H, W)
     "The canvas after all the strokes, in one shot."
-    through = torch.cat((torch.ones_like(alpha[:, :1]), 1 - alpha.flip(1)), 1).cumprod(1).flip(1)
+    through = torch.cat((torch.ones_like(canvas[:, :1]), 1 - alpha.flip(1)), 1).cumprod(1).flip(1)
     weight = alpha * through[:, 1:]
     if colour.shape[-2:] == (1, 1): ink = torch.einsum("bnhw,bnc->bchw", weight, colour[..., 0, 0])
     else: ink = (weight.unsqueeze(2) * colour).sum(1)

@@ -81,27 +81,36 @@ def _line(g, x, y):
     at = t.detach()
     return _length(x0 + at * ex - x, y0 + at * ey - y) - r0 - at * dr, t
 
-# %% ../../nbs/stroke/01_distance.ipynb #427ef5f3
+# %% ../../nbs/stroke/01_distance.ipynb #9765821c
 CHORDS = 8  # pieces of a curve; a chord is off the curve by at most |a|/(4·CHORDS²)
 
 
 def _start(x, y, p, b, a, r0, dr):
     "The t of the best chord: foot of the perpendicular, moved towards the thicker end."
+    t = torch.arange(CHORDS, device=x.device, dtype=x.dtype) / CHORDS
+    far = 2 * t + 1 / CHORDS
+    sx, sy = p[0] + t * (b[0] + t * a[0]), p[1] + t * (b[1] + t * a[1])           # where each chord starts, (N, CHORDS)
+    ex, ey = (b[0] + far * a[0]) / CHORDS, (b[1] + far * a[1]) / CHORDS           # and where it leads
+    inverse = 1 / (ex * ex + ey * ey).clamp_min(TINY)
+    shift = (r0 + far / 2 * dr) * (dr / CHORDS) * inverse
+    columns = zip(*(c.split(1, -1) for c in (sx, sy, ex, ey, ex * inverse, ey * inverse, shift)), strict=True)
     best, start = None, None
-    for i in range(CHORDS):
-        t, far = i / CHORDS, (2 * i + 1) / CHORDS
-        wx, wy = x - (p[0] + t * (b[0] + t * a[0])), y - (p[1] + t * (b[1] + t * a[1]))
-        ex, ey = (b[0] + far * a[0]) / CHORDS, (b[1] + far * a[1]) / CHORDS
-        inverse = 1 / (ex * ex + ey * ey).clamp_min(TINY)
-        shift = (r0 + far / 2 * dr) * (dr / CHORDS) * inverse
-        s = torch.addcmul(torch.addcmul(shift, wx, ex * inverse), wy, ey * inverse).clamp_(0, 1)
-        dx, dy, s = torch.addcmul(wx, s, ex, value=-1), torch.addcmul(wy, s, ey, value=-1), (s + i) / CHORDS
-        d = torch.addcmul((dx * dx).addcmul_(dy, dy).sqrt_(), s, dr, value=-1)
-        start = s if best is None else torch.where(d < best, s, start)
+    for i, (sx, sy, ex, ey, gx, gy, shift) in enumerate(columns):
+        wx, wy = x - sx, y - sy
+        s = (wx * gx).add_(wy * gy).add_(shift).clamp_(0, 1)
+        dx, dy = wx.sub_(s * ex), wy.sub_(s * ey)
+        s = s.add_(i).mul_(1 / CHORDS)
+        d = dx.mul_(dx).addcmul_(dy, dy).sqrt_().sub_(s * dr)
+        start = s if best is None else start.lerp_(s, _less(d, best))
         best = d if best is None else torch.minimum(d, best)
     return start
 
-# %% ../../nbs/stroke/01_distance.ipynb #25e399b8
+
+def _less(a, b):
+    "1 where a < b, else 0: with lerp it does what where does, which is not vectorised on a CPU."
+    return (b - a).sign_().clamp_(min=0)
+
+# %% ../../nbs/stroke/01_distance.ipynb #8930417f
 STEPS = 2  # Newton steps after the best chord
 
 
@@ -110,19 +119,18 @@ def _nearest(x, y, p, b, a, r0, dr):
     def place(t):
         qx, qy = p[0] + t * (b[0] + t * a[0]) - x, p[1] + t * (b[1] + t * a[1]) - y
         d = _length(qx, qy)
-        return t, qx, qy, d, d - t * dr
-    now = place(_start(x, y, p, b, a, r0, dr))
+        return qx, qy, d, d - t * dr
+    t = _start(x, y, p, b, a, r0, dr)
     for _ in range(STEPS):
-        t, qx, qy, d, value = now
+        qx, qy, d, value = place(t)
         vx, vy = b[0] + 2 * t * a[0], b[1] + 2 * t * a[1]
         u = qx * vx + qy * vy
         bend = (vx * vx + vy * vy + 2 * (qx * a[0] + qy * a[1])) * d - dr * u
-        new = place((t - (u - dr * d) * d / bend.clamp_min(TINY)).clamp(0, 1))
-        falls = new[-1] < value
-        now = [torch.where(falls, n, o) for n, o in zip(new, now, strict=True)]
-    return now[0]
+        new = (t - (u - dr * d) * d / bend.clamp_min(TINY)).clamp(0, 1)
+        t = t.lerp_(new, _less(place(new)[-1], value))
+    return t
 
-# %% ../../nbs/stroke/01_distance.ipynb #f6b75d04
+# %% ../../nbs/stroke/01_distance.ipynb #d07b0124
 STILL = 0.1  # t* is taken as fixed where F' is below this share of |B'|²
 
 
@@ -133,7 +141,7 @@ def _moving(t, q, v, a, dr):
     with torch.no_grad():
         speed = v[0] * v[0] + v[1] * v[1]
         bend = speed + 2 * (q[0] * a[0] + q[1] * a[1]) - dr * (root / d + dr)
-        rate = torch.where((t > 0) & (t < 1) & (bend > STILL * speed), 1 / bend, 0.0)
+        rate = ((t > 0) & (t < 1) & (bend > STILL * speed)).to(t) / bend.clamp_min(TINY)
     return t - (root - root.detach()) * rate, d
 
 # %% ../../nbs/stroke/01_distance.ipynb #85ac7b1b

@@ -324,7 +324,7 @@ static void store(const Frame& f, bool turned, double* s, float* out) {
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #9e986143
+# %% ../../nbs/stroke/02_native.ipynb #d83f9545
 _PULL = r"""
 static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas, float* ts, float* grad, double* sums) {
   const int w = f.width, C = f.channels, width = 10 + C; const size_t plane = size_t(f.height) * w, N = f.strokes;
@@ -348,7 +348,10 @@ static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas
       for (int k = 0; k < C; k++) {
         float ink = strokes[j].colour[k], sum = 0, *__restrict__ g = grad + k * plane + at; const float* __restrict__ b = &before[(j * C + k) * w];
         #pragma omp simd reduction(+:sum)
-        for (int i = 0; i < n; i++) { d[i] += g[i] * (ink - b[i]); sum += a[i] * g[i]; g[i] -= a[i] * g[i]; }
+        for (int i = 0; i < n; i++) {
+          d[i] += g[i] * (ink - b[i]); sum += a[i] * g[i];
+          float rest = g[i] - a[i] * g[i]; g[i] = std::abs(rest) < 1e-30f ? 0.f : rest;  // numbers too small to be normal are slow
+        }
         out[10 + k] += sum;
       }
       if (f.family == TRIANGLE) sums_triangle(f, strokes[j], n, t, d, r, out);
