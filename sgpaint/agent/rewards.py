@@ -61,12 +61,10 @@ class WGAN(Distance):
         self.discriminator = discriminator
 
     def __call__(self, canvas: Tensor, target: Tensor) -> Tensor:
-        real, painted = self.discriminator(torch.cat([target, canvas]), torch.cat([target, target])).chunk(2)
-        return real - painted
+        return self.discriminator(target, target) - self.discriminator(canvas, target)
 
     def reward(self, before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-        then, now = self.discriminator(torch.cat([before, after]), torch.cat([target, target])).chunk(2)
-        return now - then
+        return self.discriminator(after, target) - self.discriminator(before, target)
 
 # %% ../../nbs/agent/02_rewards.ipynb #57a4227c
 class Mixture(Distance):
