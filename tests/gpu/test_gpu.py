@@ -23,5 +23,6 @@ def test_strokes_and_gradients_agree_with_the_cpu(name):
 
 @pytest.mark.parametrize("reward", ["l2", "mix"])
 def test_training_runs_in_bf16(tmp_path, reward):
-    result = train(configure(smoke=True, reward=reward, device="cuda", precision="bf16", compile=True, out_dir=str(tmp_path / "run")))
+    fast = dict(device="cuda", precision="bf16", compile=True)
+    result = train(configure(smoke=True, reward=reward, out_dir=str(tmp_path / "run"), **fast))
     assert 0 < result.result["held_out_error"] < 1

@@ -19,8 +19,9 @@ def main(out):
     seed_everything(0)
     episode = Episode(strokes=10, bundle=5)
     players = Players(LookingActor(5), Critic("small"))
-    average = functools.partial(accelerator.reduce, reduction="mean") if accelerator.num_processes > 1 else None
-    learner = Learner(Game(episode, players, Recipe(clip=1.0, lookahead=True), L2(), 0.1), average)
+    mean = functools.partial(accelerator.reduce, reduction="mean")
+    game = Game(episode, players, Recipe(clip=1.0, lookahead=True), L2(), 0.1)
+    learner = Learner(game, mean if accelerator.num_processes > 1 else None)
     losses = []
     for _ in range(3):
         state = episode.reset(torch.rand(8, 3, 32, 32))
@@ -29,10 +30,11 @@ def main(out):
         share = slice(accelerator.process_index, None, accelerator.num_processes)
         step = Transition(state[share], action[share], after[share], episode.terminated(after)[share])
         metrics = learner.update(step)
-        losses.append([accelerator.reduce(metrics[name], "mean").item() for name in ("critic_loss", "actor_loss", "critic_norm", "actor_norm")])
+        names = ("critic_loss", "actor_loss", "critic_norm", "actor_norm")
+        losses.append([accelerator.reduce(metrics[name], "mean").item() for name in names])
     if accelerator.is_main_process:
-        seen = players.live["actor"].eval()(episode.planes(episode.reset(torch.full((2, 3, 32, 32), 0.5))))
-        torch.save({"processes": accelerator.num_processes, "losses": torch.tensor(losses), "action": seen.detach()}, out)
+        action = players.live["actor"].eval()(episode.planes(episode.reset(torch.full((2, 3, 32, 32), 0.5)))).detach()
+        torch.save({"processes": accelerator.num_processes, "losses": torch.tensor(losses), "action": action}, out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """A run that was killed goes on as if it had not been."""
+import json
 import os
 import signal
 import subprocess
@@ -8,18 +9,21 @@ import time
 import pytest
 
 from sgpaint.agent.training import configure, train
-from sgpaint.lab.run import RunError, read_metrics
+from sgpaint.lab.run import Run, RunError, read_metrics
 
-SMALL = dict(images=16, updates=14, batch=4, canvases=4, warmup=2, episodes=6, evaluate_every=1, evaluate_images=4, checkpoint_every=3,
-             size=32, strokes=10, device="cpu", threads=1, reward="mix", warm=5)
-PROGRAM = "import sys, json; from sgpaint.agent.training import configure, train; train(configure(**json.loads(sys.argv[1])))"
+SMALL = dict(size=32, strokes=10, images=16, updates=14, batch=4, canvases=4, episodes=6, warmup=2, warm=5,
+             reward="mix", evaluate_every=1, evaluate_images=4, checkpoint_every=3, device="cpu", threads=1)
+PROGRAM = """
+import json, sys
+from sgpaint.agent.training import configure, train
+train(configure(**json.loads(sys.argv[1])))
+"""
 
 
 def start(folder):
-    import json
-    environment = {**os.environ, "SGPAINT_EAGER": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps({**SMALL, "out_dir": str(folder)})], env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = os.environ | {"SGPAINT_EAGER": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PROGRAM, json.dumps(SMALL | {"out_dir": str(folder)})]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def finish(process):
@@ -28,6 +32,7 @@ def finish(process):
 
 
 def rows(folder):
+    "What a run logged, but for the time it took."
     return [{name: value for name, value in row.items() if name != "cpu_seconds"} for row in read_metrics(folder)]
 
 
@@ -49,17 +54,16 @@ def test_killed_run_gives_the_metrics_of_the_one_that_was_not(tmp_path):
 
 def test_a_directory_in_use_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("SGPAINT_EAGER", "1")
-    from sgpaint.lab.run import Run
     with Run(tmp_path / "busy", {}), pytest.raises(RunError, match="in use"):
-        train(configure(**{**SMALL, "out_dir": str(tmp_path / "busy")}))
+        train(configure(**SMALL | {"out_dir": str(tmp_path / "busy")}))
 
 
 def test_a_truncated_checkpoint_is_passed_over(tmp_path, monkeypatch):
     monkeypatch.setenv("SGPAINT_EAGER", "1")
-    config = configure(**{**SMALL, "updates": 6, "out_dir": str(tmp_path / "run")})
-    first = train(config)
-    tensors = first.folder / "checkpoints" / "update-0000006" / "state.safetensors"
+    config = configure(**SMALL | {"updates": 6, "episodes": 0, "out_dir": str(tmp_path / "run")})
+    folder = train(config).folder
+    first = rows(folder)
+    tensors = folder / "checkpoints" / "update-0000006" / "state.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:1000])
-    again = train(config)                                      # goes on from update 3
-    drop = lambda result: [{k: v for k, v in row.items() if k != "cpu_seconds"} for row in result.rows]
-    assert drop(again) == drop(first)
+    train(config)                                              # goes on from update 3
+    assert rows(folder) == first

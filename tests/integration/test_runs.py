@@ -1,0 +1,92 @@
+"""What a person may get wrong in a run, told in one sentence: names, types, ranges, folders, pictures."""
+import ast
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from sgpaint.agent.painter import load_agent, paint_with
+from sgpaint.agent.training import configure, train
+from sgpaint.lab.config import ConfigError
+from sgpaint.scene.datasets import DataError
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "nbs"
+RUNS = ("train", "evaluate", "evaluate_digits", "study_algorithms", "study_bundles", "study_strokes", "study_rewards")
+
+
+def given(name, **passed):
+    "Run the first cells of a run notebook as papermill would with these parameters; what they set."
+    cells = [c for c in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"] if c["cell_type"] == "code"]
+    at = next(i for i, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", []))
+    space = {"__name__": "__main__"}
+    injected = "\n".join(f"{key} = {value!r}" for key, value in passed.items())
+    for code in (*("".join(cell["source"]) for cell in cells[: at + 1]), injected): exec(code, space)
+    config = next(node for node in ast.parse("".join(cells[at + 1]["source"])).body if isinstance(node, ast.Assign)
+                  and ast.unparse(node.targets[0]) == "config")
+    before = "".join(cells[at + 1]["source"]).splitlines()[: config.end_lineno]
+    exec("\n".join(before), space)                              # no further: the rest trains
+    return space["config"]
+
+
+@pytest.fixture(autouse=True)
+def rehearsal(monkeypatch):
+    monkeypatch.setenv("IN_TEST", "1")
+    monkeypatch.setenv("SGPAINT_EAGER", "1")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_knows_its_parameters(name):
+    assert given(name)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_mistyped_name_is_refused_with_the_nearest(name):
+    meant = "images" if name == "evaluate" else "digits" if name == "evaluate_digits" else "strokes"
+    with pytest.raises(ConfigError, match=f"{meant}z: unknown parameter; did you mean '{meant}'"):
+        given(name, **{f"{meant}z": 10})
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("value, said", [("many", "got 'many'"), (-5, "got -5"), (True, "got True"), (1.5, "got 1.5")])
+def test_a_value_that_cannot_be_is_refused(name, value, said):
+    meant = "images" if name == "evaluate" else "digits" if name == "evaluate_digits" else "strokes"
+    with pytest.raises(ConfigError, match=f"{meant}: expected|{meant}: Input") as told: given(name, **{meant: value})
+    assert said in str(told.value)
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(ConfigError) as told: given("train", strokes=-5, updates=0, presett="small")
+    assert all(word in str(told.value) for word in ("strokes", "updates", "presett"))
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    config = configure(dataset="folder", data_root=str(tmp_path), smoke=True, out_dir=str(tmp_path / "run"))
+    with pytest.raises(DataError, match="no pictures in"): train(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_picture_is_named(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(40): Image.new("RGB", (40, 30), (5 * i, 90, 200)).save(folder / f"{i}.png")
+    for i in range(40): (folder / f"broken-{i}.png").write_bytes((folder / f"{i}.png").read_bytes()[:60])
+    with pytest.raises(DataError, match="broken-"):
+        train(configure(dataset="folder", data_root=str(folder), smoke=True, out_dir=str(tmp_path / "run")))
+
+
+def test_an_unfinished_run_has_no_agent(tmp_path):
+    with pytest.raises(ValueError, match="train first"): load_agent(tmp_path)
+
+
+def test_an_agent_refuses_what_is_no_picture(tmp_path):
+    agent = load_agent(train(configure(smoke=True, device="cpu", out_dir=str(tmp_path / "run"))).folder)
+    hole = torch.full((3, 20, 30), 0.5)
+    assert paint_with(agent, hole).render().shape == (3, 20, 30)
+    hole[0, 3, 3] = torch.nan
+    with pytest.raises(ValueError, match="NaN"): paint_with(agent, hole)
+    with pytest.raises(ValueError, match="divide bytes by 255"): paint_with(agent, hole.nan_to_num(200.0))
+    with pytest.raises(ValueError, match=r"\(3, H, W\)"): paint_with(agent, hole[:1])
+    with pytest.raises(DataError, match="no file"): paint_with(agent, tmp_path / "nothing.png")
