@@ -1,7 +1,8 @@
 """Exact renderer against a network of Huang's layers: ratios in one process, one thread, alternating, median of rounds.
 
-    OMP_NUM_THREADS=1 python benchmarks/renderer.py
+OMP_NUM_THREADS=1 python benchmarks/renderer.py
 """
+
 import statistics
 import tempfile
 import time
@@ -19,12 +20,20 @@ from sgpaint.stroke.params import FAMILIES, random_strokes
 
 class Huang(nn.Module):
     """Four linear layers, then three times (convolution, ReLU, convolution, pixel shuffle)."""
+
     def __init__(self):
         super().__init__()
         sizes = (10, 512, 1024, 2048, 4096)
-        self.flat = nn.Sequential(*(m for a, b in zip(sizes, sizes[1:], strict=False) for m in (nn.Linear(a, b), nn.ReLU())))
-        self.grow = nn.Sequential(*(m for a, b, c in ((16, 32, 32), (8, 16, 16), (4, 8, 4)) for m in (
-            nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.Conv2d(b, c, 3, padding=1), nn.PixelShuffle(2))))
+        self.flat = nn.Sequential(
+            *(m for a, b in zip(sizes, sizes[1:], strict=False) for m in (nn.Linear(a, b), nn.ReLU()))
+        )
+        self.grow = nn.Sequential(
+            *(
+                m
+                for a, b, c in ((16, 32, 32), (8, 16, 16), (4, 8, 4))
+                for m in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.Conv2d(b, c, 3, padding=1), nn.PixelShuffle(2))
+            )
+        )
 
     def forward(self, strokes):
         return self.grow(self.flat(strokes).view(-1, 16, 16, 16)).sigmoid()[:, 0]
@@ -44,7 +53,7 @@ def rounds(jobs, times):
             start = time.thread_time()
             job()
             spent[name].append(1e3 * (time.thread_time() - start))
-    return {name: statistics.median(v[len(v) // 5:]) for name, v in spent.items()}
+    return {name: statistics.median(v[len(v) // 5 :]) for name, v in spent.items()}
 
 
 def against_huang(n, size=128, times=40):
@@ -52,23 +61,45 @@ def against_huang(n, size=128, times=40):
     net, frozen = Huang(), Huang().requires_grad_(False)  # the public code leaves its frozen renderer's gradients on
     geometry, weight = torch.rand(n, 10).requires_grad_(), torch.rand(n, size, size)
     strokes = random_strokes(n).requires_grad_()
+
     def plain():
         with eager():
             both(lambda s: alpha(s, (size, size))[0], strokes, weight)
-    jobs = {"network": lambda: both(net, geometry, weight), "network without its own gradients": lambda: both(frozen, geometry, weight), "compiled": lambda: both(lambda s: alpha(s, (size, size))[0], strokes, weight), "eager": plain}
+
+    jobs = {
+        "network": lambda: both(net, geometry, weight),
+        "network without its own gradients": lambda: both(frozen, geometry, weight),
+        "compiled": lambda: both(lambda s: alpha(s, (size, size))[0], strokes, weight),
+        "eager": plain,
+    }
     got = rounds(jobs, times)
-    print(f"{n} strokes, {size} px, forward+backward: " + ", ".join(f"{k} {v:.2f} ms" for k, v in got.items())
-          + f"; ratio compiled {got['network'] / got['compiled']:.0f}, eager {got['network'] / got['eager']:.1f}", flush=True)
+    print(
+        f"{n} strokes, {size} px, forward+backward: "
+        + ", ".join(f"{k} {v:.2f} ms" for k, v in got.items())
+        + f"; ratio compiled {got['network'] / got['compiled']:.0f}, eager {got['network'] / got['eager']:.1f}",
+        flush=True,
+    )
 
 
 def painting(batch, n, size, family="bezier", times=20):
     """Forward + backward of canvas.paint."""
-    strokes, canvas, weight = random_strokes(n, family, batch).requires_grad_(), blank(batch, (size, size)), torch.rand(batch, 3, size, size)
-    def train(): both(lambda s: paint(canvas, s, family), strokes, weight)
+    strokes, canvas, weight = (
+        random_strokes(n, family, batch).requires_grad_(),
+        blank(batch, (size, size)),
+        torch.rand(batch, 3, size, size),
+    )
+
+    def train():
+        both(lambda s: paint(canvas, s, family), strokes, weight)
+
     def show():
-        with torch.no_grad(): paint(canvas, strokes, family)
+        with torch.no_grad():
+            paint(canvas, strokes, family)
+
     got = rounds({"forward": show, "forward+backward": train}, times)
-    print(f"paint {family} B={batch} N={n} {size} px: " + ", ".join(f"{k} {v:.2f} ms" for k, v in got.items()), flush=True)
+    print(
+        f"paint {family} B={batch} N={n} {size} px: " + ", ".join(f"{k} {v:.2f} ms" for k, v in got.items()), flush=True
+    )
 
 
 def main():
@@ -80,13 +111,18 @@ def main():
             start = time.perf_counter()
             native.build(Path(folder))
             print(f"cold compile {time.perf_counter() - start:.1f} s")
-    for n in (5, 60): against_huang(n)
-    for shape in ((32, 5, 64), (16, 5, 128), (1, 200, 128), (1, 500, 128)): painting(*shape)
-    for family in FAMILIES: painting(32, 5, 64, family)
+    for n in (5, 60):
+        against_huang(n)
+    for shape in ((32, 5, 64), (16, 5, 128), (1, 200, 128), (1, 500, 128)):
+        painting(*shape)
+    for family in FAMILIES:
+        painting(32, 5, 64, family)
     for thin in (1.0, 0.2):
         strokes, canvas = random_strokes(500), blank(1, (2048, 2048))
         strokes[..., 6:8] *= thin
-        print(f"2048x2048, 500 strokes, radii x {thin}: {rounds({'t': lambda c=canvas, s=strokes: paint(c, s)}, 2)['t'] / 1e3:.2f} s")
+        print(
+            f"2048x2048, 500 strokes, radii x {thin}: {rounds({'t': lambda c=canvas, s=strokes: paint(c, s)}, 2)['t'] / 1e3:.2f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -6,17 +6,17 @@
 __all__ = ['BACKGROUNDS', 'Background', 'LOOKS', 'RULES', 'background_colour', 'blank', 'over_each', 'over', 'paint',
            'paint_each', 'look', 'over_masked']
 
-# %% ../../nbs/stroke/04_canvas.ipynb #2264a95f
+# %% ../../nbs/stroke/04_canvas.ipynb #5178802d
 import torch
 from torch import Tensor
 
 from . import native
 from .exact import alpha as draw
-from .exact import alpha_tensors, checked, eager, in_tiles, tiles
+from .exact import alpha_tensors, checked, in_tiles, tiles
 from .params import Family
 from .params import family as find_family
 
-# %% ../../nbs/stroke/04_canvas.ipynb #beffe515
+# %% ../../nbs/stroke/04_canvas.ipynb #449086e6
 BACKGROUNDS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
 Background = str | tuple[float, float, float]
 
@@ -26,7 +26,8 @@ def background_colour(background: Background) -> tuple[float, float, float]:
     if isinstance(background, str) and background in BACKGROUNDS: return BACKGROUNDS[background]
     if isinstance(background, str) or len(background) != 3 or not all(0 <= c <= 1 for c in background):
         raise ValueError(f"background: expected black, white or (r, g, b) in [0, 1], got {background!r}")
-    return tuple(map(float, background))
+    red, green, blue = background
+    return float(red), float(green), float(blue)
 
 
 def blank(batch: int,               # pictures
@@ -36,7 +37,7 @@ def blank(batch: int,               # pictures
           ) -> Tensor:              # (B, 3, H, W)
     "Empty canvases."
     if batch < 0 or len(size) != 2 or min(size) < 1:
-        raise ValueError(f"blank: expected 0 or more canvases of 1 or more pixels, got batch={batch}, size={tuple(size)}")
+        raise ValueError(f"blank: expected 0 or more canvases of 1 or more pixels, got {batch} of {tuple(size)}")
     return torch.tensor(background_colour(background), device=device).view(1, 3, 1, 1).repeat(batch, 1, *size)
 
 # %% ../../nbs/stroke/04_canvas.ipynb #f02838c0
@@ -63,33 +64,36 @@ def over(canvas: Tensor,   # (B, 3, H, W)
     else: ink = (weight.unsqueeze(2) * colour).sum(1)
     return canvas * through[:, :1] + ink
 
-# %% ../../nbs/stroke/04_canvas.ipynb #9dcaa206
+# %% ../../nbs/stroke/04_canvas.ipynb #b0cef580
 def paint(canvas: Tensor,                   # (B, 3, H, W)
           strokes: Tensor,                  # (B, N, P), painted in order
           family: str | Family = "bezier",
           edge: float = 1.0,                # width of the soft edge, in pixels
           ) -> Tensor:                      # (B, 3, H, W)
     "The canvas after the strokes: differentiable in both, of any size and number."
-    size = tuple(canvas.shape[-2:])
+    size = (canvas.shape[-2], canvas.shape[-1])
     strokes, f = checked(strokes, size, family, edge)
     if canvas.ndim != 4 or canvas.shape[1] != 3 or len(canvas) != len(strokes):
-        raise ValueError(f"canvas: expected ({len(strokes)}, 3, H, W) for {len(strokes)} pictures of strokes, got {tuple(canvas.shape)}")
-    canvas = canvas.to(strokes.dtype)
+        raise ValueError(f"canvas: expected ({len(strokes)}, 3, H, W), as many as pictures of strokes, "
+                         f"got {tuple(canvas.shape)}")
+    canvas, colour = canvas.to(strokes.dtype), strokes[..., -3:, None, None]
     if native.ready(strokes): return native.paint(canvas, strokes, f, edge)
-    if not in_tiles(strokes, size, canvas): return over(canvas, alpha_tensors(strokes, size, f, edge), strokes[..., -3:, None, None])
+    if not in_tiles(strokes, size, canvas): return over(canvas, alpha_tensors(strokes, size, f, edge), colour)
     out = canvas.detach().clone()
     for b, rows, columns, some, a in tiles(strokes, size, f, edge):
-        out[b:b + 1, :, rows, columns] = over(out[b:b + 1, :, rows, columns], a[None], strokes[b:b + 1, some, -3:, None, None])
+        part = (slice(b, b + 1), slice(None), rows, columns)
+        out[part] = over(out[part], a[None], colour[b:b + 1, some])
     return out
 
-# %% ../../nbs/stroke/04_canvas.ipynb #2e970585
+# %% ../../nbs/stroke/04_canvas.ipynb #91338cd2
 def paint_each(canvas: Tensor,                   # (B, 3, H, W)
                strokes: Tensor,                  # (B, N, P)
                family: str | Family = "bezier",
                edge: float = 1.0,                # width of the soft edge, in pixels
                ) -> Tensor:                      # (B, N, 3, H, W)
     "The canvas after each of the strokes."
-    return over_each(canvas, draw(strokes, tuple(canvas.shape[-2:]), family, edge), strokes[..., -3:, None, None])
+    alpha = draw(strokes, (canvas.shape[-2], canvas.shape[-1]), family, edge)
+    return over_each(canvas, alpha, strokes[..., -3:, None, None])
 
 # %% ../../nbs/stroke/04_canvas.ipynb #df133f9f
 LOOKS = {  # (low, span) of the opacity at the start, and at the end
@@ -111,7 +115,7 @@ def look(strokes: Tensor,                  # (..., N, P)
     for column, (start, width) in zip(columns, LOOKS[name], strict=False): low[column], span[column] = start, width
     return strokes * span.to(strokes) + low.to(strokes)
 
-# %% ../../nbs/stroke/04_canvas.ipynb #2cdd73db
+# %% ../../nbs/stroke/04_canvas.ipynb #17f1e67c
 RULES = ("plain", "paper", "masked")
 
 
@@ -123,6 +127,7 @@ def over_masked(canvas: Tensor,      # (B, 3, H, W)
                 ) -> Tensor:         # (B, 3, H, W)
     "The canvas after strokes that are confined to masks, in one shot."
     if rule not in RULES[1:]: raise ValueError(f"rule: expected paper or masked, got {rule!r}")
-    if mask.shape != alpha.shape: raise ValueError(f"mask: expected the shape of alpha, {tuple(alpha.shape)}, got {tuple(mask.shape)}")
+    if mask.shape != alpha.shape:
+        raise ValueError(f"mask: expected the shape of alpha, {tuple(alpha.shape)}, got {tuple(mask.shape)}")
     if rule == "masked": return over(canvas, alpha * mask, colour)
     return over(canvas, alpha, colour * mask.unsqueeze(2))

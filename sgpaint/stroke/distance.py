@@ -53,9 +53,9 @@ def _block(g, x, y):
     inside = torch.maximum(dx, dy)
     return torch.where(inside < 0, inside, _length(dx.clamp_min(0), dy.clamp_min(0))), None
 
-# %% ../../nbs/stroke/01_distance.ipynb #d4347cfa
+# %% ../../nbs/stroke/01_distance.ipynb #f3669f8f
 def _triangle(g, x, y):
-    "Signed distance to a triangle of either orientation: the nearest edge, negative where every edge sees the pixel inside."
+    "Signed distance to a triangle of either turn: to the nearest edge, negative where all edges say inside."
     x0, y0, x1, y1, x2, y2 = g
     turn = torch.sign((x1 - x0) * (y2 - y0) - (y1 - y0) * (x2 - x0))
     distance, inside = torch.inf, True

@@ -6,7 +6,7 @@
 __all__ = ['TILE', 'AT_ONCE', 'LARGE', 'exact', 'alpha_at', 'checked', 'alpha_tensors', 'boxes', 'tiles', 'in_tiles', 'alpha',
            'render', 'Exact']
 
-# %% ../../nbs/stroke/03_exact.ipynb #59fbc57c
+# %% ../../nbs/stroke/03_exact.ipynb #80ebe7a2
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ..lab.machine import compiled
 from . import native
-from .distance import distance, pixels, to_units
-from .native import eager
-from .params import FAMILIES, RADIUS_MIN, RADIUS_SPAN, Family
+from .distance import distance, to_units
+from .native import eager as eager
+from .params import FAMILIES, Family, radius_px
 from .params import family as find_family
 
 # %% ../../nbs/stroke/03_exact.ipynb #a8b508fd
@@ -34,7 +34,7 @@ def alpha_at(strokes: Tensor,        # (B, N, P)
     a0, a2 = opacity[..., 0, :], opacity[..., -1, :]
     return (0.5 - d * sharp).clamp(0, 1) * (a0 if t is None else a0 + (a2 - a0) * t)
 
-# %% ../../nbs/stroke/03_exact.ipynb #f722b20c
+# %% ../../nbs/stroke/03_exact.ipynb #82e57677
 def checked(strokes: Tensor,    # (B, N, P)
             size: tuple[int, int],
             family: str | Family,
@@ -43,7 +43,8 @@ def checked(strokes: Tensor,    # (B, N, P)
     "Strokes in a drawable precision and their family, or a refusal that says what is wrong."
     f = find_family(family)
     if strokes.ndim != 3 or strokes.shape[-1] != f.size:
-        raise ValueError(f"{f.name} strokes: expected shape (B, N, {f.size}) = {' '.join(f.columns)}, got {tuple(strokes.shape)}")
+        raise ValueError(f"{f.name} strokes: expected shape (B, N, {f.size}) = {' '.join(f.columns)}, "
+                         f"got {tuple(strokes.shape)}")
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size: expected (H, W) of 1 or more pixels, got {tuple(size)}")
     if not edge > 0:
@@ -52,7 +53,7 @@ def checked(strokes: Tensor,    # (B, N, P)
         raise ValueError("strokes: expected finite numbers, got NaN or infinity; look where they were made")
     return (strokes if strokes.dtype == torch.float64 else strokes.float()), f
 
-# %% ../../nbs/stroke/03_exact.ipynb #6b09567a
+# %% ../../nbs/stroke/03_exact.ipynb #fb5a6cb5
 @functools.cache
 def _fused(name):
     "`alpha_at` of one family, compiled for the GPU."
@@ -69,9 +70,10 @@ def alpha_tensors(strokes: Tensor, size: tuple[int, int], family: Family, edge: 
     y = (torch.arange(part[0], device=strokes.device, dtype=strokes.dtype) + origin[0] + 0.5) / side
     draw = functools.partial(alpha_at, family=family)
     if strokes.is_cuda and not native.wants_eager(): draw = _fused(family.name)
-    return draw(strokes, x.repeat(part[0]), y.repeat_interleave(part[1]), w / side, h / side, side / edge).unflatten(-1, part)
+    alpha = draw(strokes, x.repeat(part[0]), y.repeat_interleave(part[1]), w / side, h / side, side / edge)
+    return alpha.unflatten(-1, part)
 
-# %% ../../nbs/stroke/03_exact.ipynb #acb654c7
+# %% ../../nbs/stroke/03_exact.ipynb #fd9a9506
 TILE, AT_ONCE = 128, 32          # pixels of a tile's side, strokes drawn together
 LARGE = AT_ONCE * TILE * TILE    # stroke and pixel pairs from which tensors are drawn in tiles
 
@@ -80,9 +82,8 @@ def boxes(strokes: Tensor, size: tuple[int, int], family: Family, edge: float) -
     "Left, top, right, bottom of what strokes may touch, in pixels."
     xs, ys = (torch.stack([strokes[..., i] for i, n in enumerate(family.columns) if n[0] == a], -1) * s
               for a, s in (("x", size[1]), ("y", size[0])))
-    radii = [strokes[..., i] for i, n in enumerate(family.columns) if n in ("r0", "r2")]
-    reach = (RADIUS_MIN + RADIUS_SPAN * torch.stack(radii, -1).amax(-1)) * min(size) if radii else torch.zeros_like(xs[..., 0])
-    reach = reach * (2**0.5 if family.name == "block" else 1) + edge / 2
+    radii = [radius_px(strokes[..., i], size) for i, n in enumerate(family.columns) if n in ("r0", "r2")]
+    reach = torch.stack([torch.zeros_like(xs[..., 0]), *radii]).amax(0) + edge / 2
     return torch.stack((xs.amin(-1) - reach, ys.amin(-1) - reach, xs.amax(-1) + reach, ys.amax(-1) + reach), -1)
 
 

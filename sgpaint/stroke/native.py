@@ -27,7 +27,7 @@ from ..lab.run import write_aside
 from .distance import CHORDS, STEPS, STILL, TINY
 from .params import FAMILIES, RADIUS_MIN, RADIUS_SPAN, Family
 
-# %% ../../nbs/stroke/02_native.ipynb #e1520e52
+# %% ../../nbs/stroke/02_native.ipynb #18ac708a
 _HEAD = r"""
 #include <algorithm>
 #include <cmath>
@@ -43,7 +43,8 @@ struct Stroke {
 static inline float clamp01(float v) { return v < 0.f ? 0.f : v > 1.f ? 1.f : v; }
 static inline float side(const Frame& f) { return float(std::min(f.height, f.width)); }
 
-static void add_chord(const Frame& f, Stroke& s, float ax, float ay, float bx, float by, float reach, float r, float dr) {
+static void add_chord(const Frame& f, Stroke& s, float ax, float ay, float bx, float by, float reach,
+                      float r = 0, float dr = 0) {
   Chord& c = s.chord[s.chords++];
   c.x = ax; c.y = ay; c.ex = bx - ax; c.ey = by - ay;
   float inverse = 1.f / std::max(c.ex * c.ex + c.ey * c.ey, f.tiny);
@@ -77,7 +78,7 @@ static void columns(const Frame& f, const float* v, Stroke& s, float& r2, float&
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #f1a47433
+# %% ../../nbs/stroke/02_native.ipynb #bf2ea115
 _LOAD = r"""
 static Stroke load(const Frame& f, const float* v) {
   Stroke s{}; float half = .5f / f.sharp + .5f, r2, a2;
@@ -87,13 +88,13 @@ static Stroke load(const Frame& f, const float* v) {
   s.dr = r2 - s.r0; s.da = a2 - s.a0;
   s.bx = 2 * (s.x1 - s.x0); s.by = 2 * (s.y1 - s.y0); s.ax = s.x0 - 2 * s.x1 + s.x2; s.ay = s.y0 - 2 * s.y1 + s.y2;
   if (f.family == TRIANGLE) {
-    add_chord(f, s, s.x0, s.y0, s.x1, s.y1, half, 0, 0);
-    add_chord(f, s, s.x1, s.y1, s.x2, s.y2, half, 0, 0);
-    add_chord(f, s, s.x2, s.y2, s.x0, s.y0, half, 0, 0);
+    add_chord(f, s, s.x0, s.y0, s.x1, s.y1, half);
+    add_chord(f, s, s.x1, s.y1, s.x2, s.y2, half);
+    add_chord(f, s, s.x2, s.y2, s.x0, s.y0, half);
   } else if (f.family == BLOCK) {
     float r = s.r0;
-    add_chord(f, s, s.x0 - r, s.y0 - r, s.x0 - r, s.y0 + r, half, 0, 0);
-    add_chord(f, s, s.x0 + r, s.y0 - r, s.x0 + r, s.y0 + r, half, 0, 0);
+    add_chord(f, s, s.x0 - r, s.y0 - r, s.x0 - r, s.y0 + r, half);
+    add_chord(f, s, s.x0 + r, s.y0 - r, s.x0 + r, s.y0 + r, half);
   } else {
     int n = f.family == BEZIER ? CHORDS : 1;
     float sag = std::hypot(s.ax, s.ay) / (4 * n * n);
@@ -189,7 +190,7 @@ static void nearest_edge(const Stroke& s, float y, int first, int n, float* __re
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #ce59938a
+# %% ../../nbs/stroke/02_native.ipynb #f161da3c
 _COVER = r"""
 static void cover_swept(const Frame& f, const Stroke& s, float y, int first, int n, const float* __restrict__ t,
                         float* __restrict__ cover, float* __restrict__ nx, float* __restrict__ ny) {
@@ -205,7 +206,8 @@ static void cover_block(const Frame& f, const Stroke& s, float y, int first, int
   #pragma omp simd
   for (int i = 0; i < n; i++) {
     float qx = s.x0 - (first + i + .5f), qy = s.y0 - y, dx = std::abs(qx) - s.r0, dy = std::abs(qy) - s.r0;
-    float ox = dx > 0 ? dx : 0.f, oy = dy > 0 ? dy : 0.f, d = std::sqrt(ox * ox + oy * oy + f.tiny), m = dx > dy ? dx : dy;
+    float ox = dx > 0 ? dx : 0.f, oy = dy > 0 ? dy : 0.f, d = std::sqrt(ox * ox + oy * oy + f.tiny);
+    float m = dx > dy ? dx : dy;
     bool in = m < 0;
     float ix = in ? (dx > dy ? 1.f : 0.f) : ox / d, iy = in ? (dx > dy ? 0.f : 1.f) : oy / d;
     nx[i] = qx < 0 ? -ix : ix; ny[i] = qy < 0 ? -iy : iy; cover[i] = clamp01(.5f - (in ? m : d) * f.sharp);
@@ -213,7 +215,7 @@ static void cover_block(const Frame& f, const Stroke& s, float y, int first, int
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #0ee95c14
+# %% ../../nbs/stroke/02_native.ipynb #b84031a7
 _COVER_TRIANGLE = r"""
 static void cover_triangle(const Frame& f, const Stroke& s, float y, int first, int n, const float* __restrict__ t,
                            float* __restrict__ cover, float* __restrict__ nx, float* __restrict__ ny) {
@@ -228,22 +230,25 @@ static void cover_triangle(const Frame& f, const Stroke& s, float y, int first, 
     nx[i] = sign * qx / d; ny[i] = sign * qy / d; cover[i] = clamp01(.5f - sign * d * f.sharp);
   }
 }
+"""
+
+# %% ../../nbs/stroke/02_native.ipynb #ea2d2815
+_LOOK = r"""
 struct Row { float *cover, *nx, *ny, *alpha; };
 static void look(const Frame& f, const Stroke& s, float y, int first, int n, float* __restrict__ t, bool known, Row r) {
-  if (f.family == TRIANGLE) { if (!known) nearest_edge(s, y, first, n, t); cover_triangle(f, s, y, first, n, t, r.cover, r.nx, r.ny); }
+  if (!known && f.family == BEZIER) nearest_curve(f, s, y, first, n, t);
+  if (!known && f.family == LINE) nearest_line(f, s, y, first, n, t);
+  if (!known && f.family == CIRCLE) std::fill(t, t + n, 0.f);
+  if (!known && f.family == TRIANGLE) nearest_edge(s, y, first, n, t);
+  if (f.family == TRIANGLE) cover_triangle(f, s, y, first, n, t, r.cover, r.nx, r.ny);
   else if (f.family == BLOCK) cover_block(f, s, y, first, n, r.cover, r.nx, r.ny);
-  else {
-    if (!known && f.family == BEZIER) nearest_curve(f, s, y, first, n, t);
-    if (!known && f.family == LINE) nearest_line(f, s, y, first, n, t);
-    if (!known && f.family == CIRCLE) std::fill(t, t + n, 0.f);
-    cover_swept(f, s, y, first, n, t, r.cover, r.nx, r.ny);
-  }
+  else cover_swept(f, s, y, first, n, t, r.cover, r.nx, r.ny);
   if (s.da == 0) for (int i = 0; i < n; i++) r.alpha[i] = r.cover[i] * s.a0;
   else for (int i = 0; i < n; i++) r.alpha[i] = r.cover[i] * (s.a0 + s.da * t[i]);
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #271f2687
+# %% ../../nbs/stroke/02_native.ipynb #7d043a47
 _PAINT = r"""
 static void paint_rows(const Frame& f, const Stroke* strokes, float* canvas, float* ts, int from, int to) {
   const int w = f.width; const size_t plane = size_t(f.height) * w;
@@ -255,7 +260,8 @@ static void paint_rows(const Frame& f, const Stroke* strokes, float* canvas, flo
       int n = last - first; size_t at = size_t(y) * w + first;
       look(f, s, y + .5f, first, n, ts ? ts + j * plane + at : p + 4 * w, false, r);
       for (int k = 0; k < f.channels; k++) {
-        float ink = s.colour[k]; float* __restrict__ row = canvas + k * plane + at; const float* __restrict__ a = r.alpha;
+        float ink = s.colour[k], *__restrict__ row = canvas + k * plane + at;
+        const float* __restrict__ a = r.alpha;
         #pragma omp simd
         for (int i = 0; i < n; i++) row[i] += a[i] * (ink - row[i]);
       }
@@ -263,9 +269,10 @@ static void paint_rows(const Frame& f, const Stroke* strokes, float* canvas, flo
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #afa2123f
+# %% ../../nbs/stroke/02_native.ipynb #197ce235
 _SUMS = r"""
-static void sums_swept(const Frame& f, const Stroke& s, float y, int first, int n, const float* __restrict__ t, const float* __restrict__ d, Row r, double* out) {
+static void sums_swept(const Frame& f, const Stroke& s, float y, int first, int n, const float* __restrict__ t,
+                       const float* __restrict__ d, Row r, double* out) {
   const float *__restrict__ c = r.cover, *__restrict__ nx = r.nx, *__restrict__ ny = r.ny; const float sharp = f.sharp;
   float x0 = 0, y0 = 0, x1 = 0, y1 = 0, x2 = 0, y2 = 0, r0 = 0, r2 = 0, a0 = 0, a2 = 0;
   #pragma omp simd reduction(+:x0,y0,x1,y1,x2,y2,r0,r2,a0,a2)
@@ -274,8 +281,9 @@ static void sums_swept(const Frame& f, const Stroke& s, float y, int first, int 
     float qx = s.x0 - (first + i + .5f) + u * (s.bx + u * s.ax), qy = s.y0 - y + u * (s.by + u * s.ay);
     float vx = s.bx + 2 * u * s.ax, vy = s.by + 2 * u * s.ay, speed = vx * vx + vy * vy;
     float bend = speed + 2 * (qx * s.ax + qy * s.ay) - s.dr * (vx * nx[i] + vy * ny[i]);
-    float h = u > 0 && u < 1 && bend > STILL * speed ? -cd * s.da / std::max(bend, f.tiny) : 0.f;  // alpha's pull on t*, over F'
-    float gx = g * nx[i] + h * (vx - s.dr * nx[i]), gy = g * ny[i] + h * (vy - s.dr * ny[i]), w0 = v * v, w1 = 2 * u * v, w2 = u * u;
+    float h = u > 0 && u < 1 && bend > STILL * speed ? -cd * s.da / std::max(bend, f.tiny) : 0.f;  // pull on t*, by F'
+    float gx = g * nx[i] + h * (vx - s.dr * nx[i]), gy = g * ny[i] + h * (vy - s.dr * ny[i]);
+    float w0 = v * v, w1 = 2 * u * v, w2 = u * u;
     x0 += w0 * gx - 2 * v * h * qx; x1 += w1 * gx + 2 * (v - u) * h * qx; x2 += w2 * gx + 2 * u * h * qx;
     y0 += w0 * gy - 2 * v * h * qy; y1 += w1 * gy + 2 * (v - u) * h * qy; y2 += w2 * gy + 2 * u * h * qy;
     float far = h * (qx * nx[i] + qy * ny[i]); r0 += far - v * g; r2 -= far + u * g; a0 += v * cd; a2 += u * cd;
@@ -283,6 +291,10 @@ static void sums_swept(const Frame& f, const Stroke& s, float y, int first, int 
   const float got[10] = {x0, y0, x1, y1, x2, y2, r0, r2, a0, a2};
   for (int k = 0; k < 10; k++) out[k] += got[k];
 }
+"""
+
+# %% ../../nbs/stroke/02_native.ipynb #0cc25750
+_SUMS_BLOCK = r"""
 static void sums_block(const Frame& f, const Stroke& s, int n, const float* __restrict__ d, Row r, double* out) {
   const float *__restrict__ c = r.cover, *__restrict__ nx = r.nx, *__restrict__ ny = r.ny; const float sharp = f.sharp;
   float x0 = 0, y0 = 0, r0 = 0, a0 = 0;
@@ -295,9 +307,10 @@ static void sums_block(const Frame& f, const Stroke& s, int n, const float* __re
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #a7c405d9
+# %% ../../nbs/stroke/02_native.ipynb #e4ec7618
 _SUMS_TRIANGLE = r"""
-static void sums_triangle(const Frame& f, const Stroke& s, int n, const float* __restrict__ t, const float* __restrict__ d, Row r, double* out) {
+static void sums_triangle(const Frame& f, const Stroke& s, int n, const float* __restrict__ t,
+                          const float* __restrict__ d, Row r, double* out) {
   const float *__restrict__ c = r.cover, *__restrict__ nx = r.nx, *__restrict__ ny = r.ny; const float sharp = f.sharp;
   float x0 = 0, y0 = 0, x1 = 0, y1 = 0, x2 = 0, y2 = 0, a0 = 0;
   #pragma omp simd reduction(+:x0,y0,x1,y1,x2,y2,a0)
@@ -310,6 +323,10 @@ static void sums_triangle(const Frame& f, const Stroke& s, int n, const float* _
   const float got[9] = {x0, y0, x1, y1, x2, y2, 0, 0, a0};
   for (int k = 0; k < 9; k++) out[k] += got[k];
 }
+"""
+
+# %% ../../nbs/stroke/02_native.ipynb #f3069b72
+_STORE = r"""
 static void store(const Frame& f, bool turned, double* s, float* out) {
   if (turned) { std::swap(s[0], s[4]); std::swap(s[1], s[5]); std::swap(s[6], s[7]); std::swap(s[8], s[9]); }
   double w = f.width, h = f.height, r = RADIUS_SPAN * double(side(f)); int n = 0;
@@ -318,17 +335,43 @@ static void store(const Frame& f, bool turned, double* s, float* out) {
   if (f.family == LINE) { put(v[0] + v[2] / 2); put(v[1] + v[3] / 2); put(v[4] + v[2] / 2); put(v[5] + v[3] / 2); }
   else if (f.family == BEZIER || f.family == TRIANGLE) for (int k = 0; k < 6; k++) put(v[k]);
   else { put(v[0] + v[2] + v[4]); put(v[1] + v[3] + v[5]); put(v[6] + v[7]); }
-  if (f.family <= LINE) for (int k = (f.family == LINE || f.family == BEZIER) ? 6 : 10; k < 10; k++) put(v[k]);
+  if (f.family <= LINE) for (int k = 6; k < 10; k++) put(v[k]);
   else put(v[8] + v[9]);
   for (int k = 0; k < f.channels; k++) put(s[10 + k]);
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #d83f9545
+# %% ../../nbs/stroke/02_native.ipynb #2acf2ccd
+_PULL_STROKE = r"""
+// One stroke's row, G known above it: its derivatives into `out`, what is left of G for the strokes below it.
+static void pull_stroke(const Frame& f, const Stroke& s, int y, int first, int n, float* t, const float* before,
+                        float* grad, Row r, float* __restrict__ d, double* out) {
+  const float* __restrict__ a = r.alpha; const size_t plane = size_t(f.height) * f.width;
+  std::fill_n(d, n, 0.f);
+  for (int k = 0; k < f.channels; k++) {
+    float ink = s.colour[k], sum = 0, *__restrict__ g = grad + k * plane;
+    const float* __restrict__ b = before + size_t(k) * f.width;
+    #pragma omp simd reduction(+:sum)
+    for (int i = 0; i < n; i++) {
+      float rest = g[i] - a[i] * g[i];
+      d[i] += g[i] * (ink - b[i]); sum += a[i] * g[i];
+      g[i] = std::abs(rest) < 1e-30f ? 0.f : rest;  // numbers too small to be normal are slow
+    }
+    out[10 + k] += sum;
+  }
+  if (f.family == TRIANGLE) sums_triangle(f, s, n, t, d, r, out);
+  else if (f.family == BLOCK) sums_block(f, s, n, d, r, out);
+  else sums_swept(f, s, y + .5f, first, n, t, d, r, out);
+}
+"""
+
+# %% ../../nbs/stroke/02_native.ipynb #eedbe85f
 _PULL = r"""
-static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas, float* ts, float* grad, double* sums) {
+static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas, float* ts, float* grad,
+                      double* sums) {
   const int w = f.width, C = f.channels, width = 10 + C; const size_t plane = size_t(f.height) * w, N = f.strokes;
-  std::vector<float> before(N * C * w), room(N * 4 * w), row(size_t(C) * w), pull(w); std::vector<int> from(N), to(N);
+  std::vector<float> before(N * C * w), room(N * 4 * w), row(size_t(C) * w), d(w);
+  std::vector<int> from(N), to(N);
   auto place = [&](size_t j) { float* p = &room[j * 4 * w]; return Row{p, p + w, p + 2 * w, p + 3 * w}; };
   for (int y = 0; y < f.height; y++) {
     for (int k = 0; k < C; k++) std::copy_n(canvas + k * plane + size_t(y) * w, w, &row[size_t(k) * w]);
@@ -337,32 +380,22 @@ static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas
       int n = to[j] - from[j]; Row r = place(j);
       look(f, strokes[j], y + .5f, from[j], n, ts + j * plane + size_t(y) * w + from[j], true, r);
       for (int k = 0; k < C; k++) {
-        float ink = strokes[j].colour[k], *__restrict__ c = &row[size_t(k) * w + from[j]], *__restrict__ b = &before[(j * C + k) * w];
+        float ink = strokes[j].colour[k], *__restrict__ c = &row[size_t(k) * w + from[j]];
+        float* __restrict__ b = &before[(j * C + k) * w];
         for (int i = 0; i < n; i++) { b[i] = c[i]; c[i] += r.alpha[i] * (ink - c[i]); }
       }
     }
     for (size_t j = N; j-- > 0;) {
-      int n = to[j] - from[j]; if (!n) continue;
-      Row r = place(j); size_t at = size_t(y) * w + from[j]; const float *t = ts + j * plane + at, *__restrict__ a = r.alpha;
-      float* __restrict__ d = pull.data(); double* out = sums + j * width; std::fill_n(d, n, 0.f);
-      for (int k = 0; k < C; k++) {
-        float ink = strokes[j].colour[k], sum = 0, *__restrict__ g = grad + k * plane + at; const float* __restrict__ b = &before[(j * C + k) * w];
-        #pragma omp simd reduction(+:sum)
-        for (int i = 0; i < n; i++) {
-          d[i] += g[i] * (ink - b[i]); sum += a[i] * g[i];
-          float rest = g[i] - a[i] * g[i]; g[i] = std::abs(rest) < 1e-30f ? 0.f : rest;  // numbers too small to be normal are slow
-        }
-        out[10 + k] += sum;
-      }
-      if (f.family == TRIANGLE) sums_triangle(f, strokes[j], n, t, d, r, out);
-      else if (f.family == BLOCK) sums_block(f, strokes[j], n, d, r, out);
-      else sums_swept(f, strokes[j], y + .5f, from[j], n, t, d, r, out);
+      if (to[j] <= from[j]) continue;
+      size_t at = size_t(y) * w + from[j];
+      pull_stroke(f, strokes[j], y, from[j], to[j] - from[j], ts + j * plane + at, &before[j * C * w], grad + at,
+                  place(j), d.data(), sums + j * width);
     }
   }
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #580121f8
+# %% ../../nbs/stroke/02_native.ipynb #c59dc462
 _DOORS = r"""
 template <class F> static void shared(long count, int threads, F work) {
   if (std::min<long>(threads, count) < 2) return work(0L, count);
@@ -380,7 +413,8 @@ extern "C" void paint(const Frame* f, int batch, const float* strokes, float* ca
                  int(std::max(from - b * rows, 0L)), int(std::min(to - b * rows, rows)));
   });
 }
-extern "C" void pull(const Frame* f, int batch, const float* strokes, const float* canvas, float* ts, float* grad, float* out, int threads) {
+extern "C" void pull(const Frame* f, int batch, const float* strokes, const float* canvas, float* ts, float* grad,
+                     float* out, int threads) {
   const size_t plane = size_t(f->height) * f->width, N = f->strokes, C = f->channels, width = 10 + C;
   shared(batch, threads, [&](long from, long to) {
     for (long b = from; b < to; b++) {
@@ -393,7 +427,7 @@ extern "C" void pull(const Frame* f, int batch, const float* strokes, const floa
 }
 """
 
-# %% ../../nbs/stroke/02_native.ipynb #38b77d53
+# %% ../../nbs/stroke/02_native.ipynb #e4819d6b
 _FLAGS = ("-std=c++17 -O3 -fno-math-errno -fno-trapping-math -fassociative-math -fno-signed-zeros -freciprocal-math "
           "-fopenmp-simd -shared -fPIC -pthread")  # not -ffast-math: NaN must stay NaN
 
@@ -402,8 +436,8 @@ def source() -> str:
     "The whole C++ text, with the constants of `params` and `distance` in it."
     constants = (f"constexpr int CHORDS = {CHORDS}, STEPS = {STEPS}; "
                  f"constexpr float RADIUS_MIN = {RADIUS_MIN}f, RADIUS_SPAN = {RADIUS_SPAN}f, STILL = {STILL}f;")
-    return "\n".join((constants, _HEAD, _COLUMNS, _LOAD, _REACH, _NEAREST, _EDGES, _COVER, _COVER_TRIANGLE, _PAINT, _SUMS,
-                      _SUMS_TRIANGLE, _PULL, _DOORS))
+    return "\n".join((constants, _HEAD, _COLUMNS, _LOAD, _REACH, _NEAREST, _EDGES, _COVER, _COVER_TRIANGLE, _LOOK,
+                      _PAINT, _SUMS, _SUMS_BLOCK, _SUMS_TRIANGLE, _STORE, _PULL_STROKE, _PULL, _DOORS))
 
 
 def build(folder: Path | None = None,  # None: the user's cache
@@ -411,13 +445,15 @@ def build(folder: Path | None = None,  # None: the user's cache
     "Compile the kernel, unless it is there already."
     compiler = shlex.split(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++"))
     x86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
-    command = [*compiler, *_FLAGS.split(), *(("-march=native", "-mprefer-vector-width=512") if x86 else ("-mcpu=native",))]
+    machine = ("-march=native", "-mprefer-vector-width=512") if x86 else ("-mcpu=native",)
+    command = [*compiler, *_FLAGS.split(), *machine]
     target = subprocess.run([*command, "-E", "-v", "-x", "c++", os.devnull], capture_output=True, text=True)
     key = hashlib.sha256("\n".join((source(), " ".join(command), target.stderr)).encode()).hexdigest()[:16]
     path = (folder or Path(platformdirs.user_cache_dir("sgpaint"))) / f"strokes-{key}.so"
     if not path.exists():
         with write_aside(path) as part:
-            subprocess.run([*command, "-x", "c++", "-", "-o", str(part)], input=source(), text=True, check=True, capture_output=True)
+            subprocess.run([*command, "-x", "c++", "-", "-o", str(part)], input=source(), text=True, check=True,
+                           capture_output=True)
     return path
 
 # %% ../../nbs/stroke/02_native.ipynb #e64e80a0
@@ -438,7 +474,7 @@ def library() -> ctypes.CDLL | None:
     log.info("strokes: compiled (%s)", path)
     return found
 
-# %% ../../nbs/stroke/02_native.ipynb #bfc240f0
+# %% ../../nbs/stroke/02_native.ipynb #31be80b0
 _eager = False  # inside `with eager():`
 
 
@@ -458,9 +494,10 @@ def wants_eager() -> bool:
 
 def ready(strokes: Tensor) -> bool:
     "Whether the kernel can draw these strokes: float32 on a CPU, a compiler found, eager not asked for."
-    return not wants_eager() and strokes.device.type == "cpu" and strokes.dtype == torch.float32 and library() is not None
+    fits = strokes.device.type == "cpu" and strokes.dtype == torch.float32
+    return fits and not wants_eager() and library() is not None
 
-# %% ../../nbs/stroke/02_native.ipynb #660d68f3
+# %% ../../nbs/stroke/02_native.ipynb #9a139b69
 class _Frame(ctypes.Structure):
     _fields_ = [*((n, ctypes.c_int) for n in ("family", "strokes", "columns", "channels", "height", "width")),
                 ("sharp", ctypes.c_float), ("tiny", ctypes.c_float)]
@@ -471,7 +508,8 @@ class _Paint(torch.autograd.Function):
     @staticmethod
     def forward(ctx, canvas, strokes, family, edge):
         (batch, channels, h, w), n = canvas.shape, strokes.shape[1]
-        frame = _Frame(list(FAMILIES.values()).index(family), n, strokes.shape[2], channels, h, w, 1 / edge, TINY * min(h, w) ** 2)
+        kind, columns = list(FAMILIES.values()).index(family), strokes.shape[2]
+        frame = _Frame(kind, n, columns, channels, h, w, 1 / edge, TINY * min(h, w) ** 2)
         out, strokes = canvas.clone(memory_format=torch.contiguous_format), strokes.contiguous()
         ts = torch.empty(batch, n, h, w) if any(ctx.needs_input_grad) else None
         library().paint(ctypes.byref(frame), batch, *map(_address, (strokes, out, ts)), torch.get_num_threads())
@@ -484,7 +522,8 @@ class _Paint(torch.autograd.Function):
     def backward(ctx, grad):
         canvas, strokes, ts = ctx.saved_tensors
         grad, out = grad.clone(memory_format=torch.contiguous_format), torch.empty_like(strokes)
-        library().pull(ctypes.byref(ctx.frame), len(canvas), *map(_address, (strokes, canvas, ts, grad, out)), torch.get_num_threads())
+        library().pull(ctypes.byref(ctx.frame), len(canvas), *map(_address, (strokes, canvas, ts, grad, out)),
+                       torch.get_num_threads())
         return grad, out, None, None
 
 

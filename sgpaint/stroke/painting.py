@@ -32,7 +32,7 @@ from .exact import alpha, boxes
 from .params import check_strokes
 from .params import family as find_family
 
-# %% ../../nbs/stroke/05_painting.ipynb #153461cf
+# %% ../../nbs/stroke/05_painting.ipynb #9348a14a
 class PaintingError(ValueError):
     "A painting, or a file of one, that cannot be drawn; the message says why."
 
@@ -46,16 +46,18 @@ def _numbers(name, values, n, dtype):
     "One number for each stroke as a tensor (N,), or None."
     if values is None: return None
     try: values = torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as error: raise PaintingError(f"painting: {name}: expected numbers, got {values!r:.40}") from error
-    _refuse(values.shape == (n,), f"{name}: expected one number for each of {n} strokes, got shape {tuple(values.shape)}")
-    _refuse(dtype.is_floating_point or n == 0 or not values.is_floating_point(), f"{name}: expected integers, got {values.dtype}")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PaintingError(f"painting: {name}: expected numbers, got {values!r:.40}") from error
+    _refuse(values.shape == (n,), f"{name}: expected a number for each of {n} strokes, got shape {tuple(values.shape)}")
+    whole = dtype.is_floating_point or n == 0 or not values.is_floating_point()
+    _refuse(whole, f"{name}: expected integers, got {values.dtype}")
     _refuse(bool(values.isfinite().all()), f"{name}: expected finite numbers, got NaN or infinity")
     return values.detach().cpu().to(dtype)
 
-# %% ../../nbs/stroke/05_painting.ipynb #cb581438
+# %% ../../nbs/stroke/05_painting.ipynb #daba1132
 @dataclass(frozen=True, eq=False)
-class Painting:
-    "Strokes and all that is needed to draw them again."
+class _Record:
+    "The fields of a painting, checked."
     strokes: Tensor                        # (N, P) float32, in the order they were painted
     size: tuple[int, int]                  # (H, W) it was painted at, in pixels
     family: str = "bezier"
@@ -75,6 +77,107 @@ class Painting:
 
     def __len__(self) -> int: return len(self.strokes)
 
+    def __repr__(self) -> str:
+        what = f"{len(self)} {self.family} strokes, {self.size[0]}x{self.size[1]} px"
+        return f"{self.title or 'untitled'}: {what}, {self.composite}, {self.look}, {self.renderer}"
+
+# %% ../../nbs/stroke/05_painting.ipynb #f923e81e
+def _check(p):
+    "Bring every field to its one form, or refuse."
+    def put(name, value): object.__setattr__(p, name, value)  # frozen for everybody else
+    try: f = find_family(p.family); background_colour(p.background)
+    except (ValueError, TypeError) as error: raise PaintingError(f"painting: {error}") from None
+    strokes = torch.as_tensor(p.strokes)
+    _refuse(strokes.ndim == 2, f"strokes: expected (N, {f.size}), got {tuple(strokes.shape)}")
+    try: put("strokes", check_strokes(strokes.detach().cpu().float(), f))
+    except ValueError as error: raise PaintingError(f"painting: {error}") from None
+    size, n = tuple(p.size), len(strokes)
+    _refuse(len(size) == 2 and all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in size),
+            f"size: expected (H, W) of 1 or more pixels, got {size}")
+    put("size", size)
+    _refuse(p.composite in RULES, f"composite: expected one of {', '.join(RULES)}, got {p.composite!r}")
+    _refuse(p.look in LOOKS, f"look: expected one of {', '.join(LOOKS)}, got {p.look!r}")
+    _refuse(p.renderer == "exact", f"renderer: expected exact, got {p.renderer!r}")
+    for name in ("layer", "instance", "step"): put(name, _numbers(name, getattr(p, name), n, torch.int64))
+    put("reward", _numbers("reward", p.reward, n, torch.float32))
+    try: json.dumps(p.provenance, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise PaintingError(f"painting: provenance: expected JSON values, got {error}") from None
+    _check_masks(p, put, n)
+
+# %% ../../nbs/stroke/05_painting.ipynb #92c45694
+def _check_masks(p, put, n):
+    "Masks, and the strokes' references to them."
+    if p.masks is not None:
+        masks = torch.as_tensor(p.masks).detach().cpu().float()
+        _refuse(masks.ndim == 3 and masks.numel() > 0, f"masks: expected (K, h, w), got {tuple(masks.shape)}")
+        _refuse(bool(((masks >= 0) & (masks <= 1)).all()), "masks: expected values in [0, 1], got others or NaN")
+        put("masks", masks)
+    count = 0 if p.masks is None else len(p.masks)
+    known = p.composite == "plain" or (count > 0 and p.layer is not None)
+    _refuse(known, f"{p.composite}: expected masks and a layer for each stroke, got none")
+    if p.layer is not None:
+        _refuse(bool(((p.layer == 0) | (p.layer == 1)).all()), "layer: expected 0 (background) or 1 (foreground)")
+    if p.instance is not None and count:
+        _refuse(bool(((p.instance >= -1) & (p.instance < count)).all()), f"instance: expected -1 to {count - 1}")
+
+
+def _upto(p, upto):
+    "Number of strokes to draw."
+    n = len(p) if upto is None else upto
+    _refuse(isinstance(n, int) and 0 <= n <= len(p), f"upto: expected 0 to {len(p)} strokes, got {upto!r}")
+    return n
+
+# %% ../../nbs/stroke/05_painting.ipynb #ad659288
+def _stroke_masks(p, size):
+    "Masks at a size, and for each stroke which one is its own: keys (layer, instance) to (1, H, W)."
+    masks = torch.nn.functional.interpolate(p.masks[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    instances = p.instance.tolist() if p.instance is not None else [-1] * len(p)
+    keys = list(zip(p.layer.tolist(), instances, strict=True))
+    def of(layer, instance):
+        s = masks.amax(0, keepdim=True) if instance < 0 else masks[instance:instance + 1]
+        return s if layer else 1 - s
+    return keys, {key: of(*key) for key in set(keys)}
+
+
+@torch.no_grad()
+def _drawn(p, size, first, last, canvas):
+    "Strokes first ... last - 1 over a canvas (3, H, W), None for an empty one."
+    canvas = blank(1, tuple(size), p.background) if canvas is None else canvas[None]
+    strokes = look(p.strokes[first:last], p.look, p.family)[None]
+    if first == last: return canvas[0]
+    if p.composite == "plain": return paint(canvas, strokes, p.family)[0]
+    keys, masks = _stroke_masks(p, tuple(size))
+    draw = _paper if p.composite == "paper" else _masked
+    return draw(canvas.clone(), strokes, p.family, keys[first:last], masks)[0]
+
+# %% ../../nbs/stroke/05_painting.ipynb #781ed6ec
+def _paper(canvas, strokes, family, keys, masks):
+    "Eq 3 and 4 as printed, runs of strokes with one mask together."
+    black, start = torch.zeros_like(canvas), 0
+    for end in range(1, len(keys) + 1):
+        if end < len(keys) and keys[end] == keys[start]: continue
+        run = strokes[:, start:end]
+        white = torch.cat((run[..., :-3], torch.ones_like(run[..., -3:])), -1)
+        canvas = canvas * (1 - paint(black, white, family)) + masks[keys[start]] * paint(black, run, family)
+        start = end
+    return canvas
+
+
+def _masked(canvas, strokes, family, keys, masks):
+    "Alpha times mask, stroke by stroke, each in its box."
+    h, w = canvas.shape[-2:]
+    corners = boxes(strokes, (h, w), find_family(family), 1.0)[0]
+    low, high = corners[:, :2].floor().long().clamp_min(0).tolist(), corners[:, 2:].ceil().long().clamp_min(0).tolist()
+    for j, key in enumerate(keys):
+        one, part = strokes[:, j:j + 1], (..., slice(low[j][1], high[j][1]), slice(low[j][0], high[j][0]))
+        a = alpha(one, (h, w), family)[part]
+        canvas[part] = over_masked(canvas[part], a, one[..., -3:, None, None], masks[key][None][part], "masked")
+    return canvas
+
+# %% ../../nbs/stroke/05_painting.ipynb #0976dea7
+class _Drawable(_Record):
+    "What a painting can show."
     def render(self, size: tuple[int, int] | None = None, upto: int | None = None) -> Tensor:  # (3, H, W)
         "The picture at any size (None: its own), after the first `upto` strokes (None: all)."
         return _drawn(self, size or self.size, 0, _upto(self, upto), None)
@@ -92,13 +195,16 @@ class Painting:
         "`k` stages of the painting side by side, `height` pixels high, stages doubling towards the end."
         _refuse(k >= 1 and height >= 1, f"strip: expected k and height of 1 or more, got {k} and {height}")
         stages = sorted({round(len(self) / 2**i) for i in range(k)})
-        size = (height, max(1, round(height * self.size[1] / self.size[0])))
-        return sheet([self.render(size, n) for n in stages], columns=k, labels=[f"{n} strokes" for n in stages], title=self.title)
+        size, labels = (height, max(1, round(height * self.size[1] / self.size[0]))), [f"stroke {n}" for n in stages]
+        return sheet([self.render(size, n) for n in stages], columns=k, labels=labels, title=self.title)
 
     def error(self, image: Tensor) -> float:  # image (3, H, W)
         "Mean squared error to an image, drawn at the image's size."
-        return mse(self.render(tuple(image.shape[-2:]))[None], image[None].cpu().float()).item()
+        return mse(self.render((image.shape[-2], image.shape[-1]))[None], image[None].cpu().float()).item()
 
+# %% ../../nbs/stroke/05_painting.ipynb #4b7f6913
+class Painting(_Drawable):
+    "Strokes and all that is needed to draw them again."
     def to_json(self) -> str:
         "The painting as JSON text, without loss."
         return _to_json(self)
@@ -119,109 +225,13 @@ class Painting:
         try: return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except (UnicodeDecodeError, PaintingError) as error: raise PaintingError(f"{path}: {error}") from None
 
-    def __repr__(self) -> str:
-        size = f"{self.size[0]}x{self.size[1]}"
-        return f"Painting({self.title or 'untitled'}: {len(self)} {self.family} strokes, {size} px, {self.composite}, {self.look}, {self.renderer})"
-
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         "A strip of stages for notebooks, with the text beside it."
         png = io.BytesIO()
         self.strip().save(png, "PNG")
         return {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": repr(self)}
 
-# %% ../../nbs/stroke/05_painting.ipynb #524b428e
-def _check(p):
-    "Bring every field to its one form, or refuse."
-    put = lambda name, value: object.__setattr__(p, name, value)  # noqa: E731 - the dataclass is frozen from here on
-    try: f = find_family(p.family); background_colour(p.background)
-    except (ValueError, TypeError) as error: raise PaintingError(f"painting: {error}") from None
-    strokes = torch.as_tensor(p.strokes)
-    _refuse(strokes.ndim == 2, f"strokes: expected (N, {f.size}), got {tuple(strokes.shape)}")
-    try: put("strokes", check_strokes(strokes.detach().cpu().float(), f))
-    except ValueError as error: raise PaintingError(f"painting: {error}") from None
-    size, n = tuple(p.size), len(strokes)
-    _refuse(len(size) == 2 and all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in size),
-            f"size: expected (H, W) of 1 or more pixels, got {size}")
-    put("size", size)
-    _refuse(p.composite in RULES, f"composite: expected one of {', '.join(RULES)}, got {p.composite!r}")
-    _refuse(p.look in LOOKS, f"look: expected one of {', '.join(LOOKS)}, got {p.look!r}")
-    _refuse(p.renderer == "exact", f"renderer: expected exact, got {p.renderer!r}")
-    for name, dtype in (("layer", torch.int64), ("instance", torch.int64), ("step", torch.int64), ("reward", torch.float32)):
-        put(name, _numbers(name, getattr(p, name), n, dtype))
-    try: json.dumps(p.provenance, allow_nan=False)
-    except (TypeError, ValueError) as error: raise PaintingError(f"painting: provenance: expected JSON values, got {error}") from None
-    _check_masks(p, put, n)
-
-# %% ../../nbs/stroke/05_painting.ipynb #177165ba
-def _check_masks(p, put, n):
-    "Masks, and the strokes' references to them."
-    if p.masks is not None:
-        masks = torch.as_tensor(p.masks).detach().cpu().float()
-        _refuse(masks.ndim == 3 and masks.numel() > 0, f"masks: expected (K, h, w), got {tuple(masks.shape)}")
-        _refuse(bool(((masks >= 0) & (masks <= 1)).all()), "masks: expected values in [0, 1], got others or NaN")
-        put("masks", masks)
-    count = 0 if p.masks is None else len(p.masks)
-    _refuse(p.composite == "plain" or (count > 0 and p.layer is not None), f"{p.composite}: expected masks and a layer for each stroke, got none")
-    if p.layer is not None: _refuse(bool(((p.layer == 0) | (p.layer == 1)).all()), "layer: expected 0 (background) or 1 (foreground)")
-    if p.instance is not None and count: _refuse(bool(((p.instance >= -1) & (p.instance < count)).all()), f"instance: expected -1 to {count - 1}")
-
-
-def _upto(p, upto):
-    "Number of strokes to draw."
-    n = len(p) if upto is None else upto
-    _refuse(isinstance(n, int) and 0 <= n <= len(p), f"upto: expected 0 to {len(p)} strokes, got {upto!r}")
-    return n
-
-# %% ../../nbs/stroke/05_painting.ipynb #a1eb0c1e
-def _stroke_masks(p, size):
-    "Masks at a size, and for each stroke which one is its own: keys (layer, instance) to (1, H, W)."
-    masks = torch.nn.functional.interpolate(p.masks[None], size, mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
-    instances = p.instance.tolist() if p.instance is not None else [-1] * len(p)
-    keys = list(zip(p.layer.tolist(), instances, strict=True))
-    def of(layer, instance):
-        s = masks.amax(0, keepdim=True) if instance < 0 else masks[instance:instance + 1]
-        return s if layer else 1 - s
-    return keys, {key: of(*key) for key in set(keys)}
-
-
-@torch.no_grad()
-def _drawn(p, size, first, last, canvas):
-    "Strokes first ... last - 1 over a canvas (3, H, W), None for an empty one."
-    canvas = blank(1, tuple(size), p.background) if canvas is None else canvas[None]
-    strokes = look(p.strokes[first:last], p.look, p.family)[None]
-    if first == last: return canvas[0]
-    if p.composite == "plain": return paint(canvas, strokes, p.family)[0]
-    keys, masks = _stroke_masks(p, tuple(size))
-    draw = _paper if p.composite == "paper" else _masked
-    return draw(canvas.clone(), strokes, p.family, keys[first:last], masks)[0]
-
-# %% ../../nbs/stroke/05_painting.ipynb #64b80794
-def _paper(canvas, strokes, family, keys, masks):
-    "Eq 3 and 4 as printed, runs of strokes with one mask together."
-    black, start = torch.zeros_like(canvas), 0
-    for end in range(1, len(keys) + 1):
-        if end < len(keys) and keys[end] == keys[start]: continue
-        run = strokes[:, start:end]
-        white = torch.cat((run[..., :-3], torch.ones_like(run[..., -3:])), -1)
-        canvas = canvas * (1 - paint(black, white, family)) + masks[keys[start]] * paint(black, run, family)
-        start = end
-    return canvas
-
-
-def _masked(canvas, strokes, family, keys, masks):
-    "Alpha times mask, stroke by stroke, each in its box."
-    h, w = canvas.shape[-2:]
-    limit = torch.tensor([w, h, w, h])
-    corners = boxes(strokes, (h, w), find_family(family), 1.0)[0]
-    for j, key in enumerate(keys):
-        x0, y0 = (min(max(int(v), 0), n) for v, n in zip(corners[j, :2].floor().tolist(), limit[:2].tolist(), strict=True))
-        x1, y1 = (min(max(int(v), 0), n) for v, n in zip(corners[j, 2:].ceil().tolist(), limit[2:].tolist(), strict=True))
-        if x0 >= x1 or y0 >= y1: continue
-        one, part = strokes[:, j:j + 1], (..., slice(y0, y1), slice(x0, x1))
-        canvas[part] = over_masked(canvas[part], alpha(one, (h, w), family)[part], one[..., -3:, None, None], masks[key][None][part], "masked")
-    return canvas
-
-# %% ../../nbs/stroke/05_painting.ipynb #6d43860c
+# %% ../../nbs/stroke/05_painting.ipynb #a4f24729
 SCHEMA = "sgpaint/painting/1"
 
 
@@ -238,23 +248,30 @@ def _pack(masks):
 
 def _unpack(value):
     "The tensor that `_pack` wrote."
-    _refuse(isinstance(value, dict) and set(value) == {"shape", "float32-zlib-base64"}, "masks: expected shape and float32-zlib-base64")
+    known = isinstance(value, dict) and set(value) == {"shape", "float32-zlib-base64"}
+    _refuse(known, "masks: expected shape and float32-zlib-base64")
     shape = value["shape"]
     _refuse(isinstance(shape, list) and len(shape) == 3 and all(isinstance(v, int) and v > 0 for v in shape),
             f"masks: expected a shape (K, h, w) of 1 or more, got {shape}")
     wanted = 4 * int(np.prod(shape, dtype=object))
-    try: data = zlib.decompressobj().decompress(base64.b64decode(value["float32-zlib-base64"], validate=True), wanted + 1)
-    except (binascii.Error, zlib.error, TypeError, ValueError) as error: raise PaintingError(f"painting: masks: damaged ({error})") from None
+    try:
+        packed = base64.b64decode(value["float32-zlib-base64"], validate=True)
+        data = zlib.decompressobj().decompress(packed, wanted + 1)
+    except (binascii.Error, zlib.error, TypeError, ValueError) as error:
+        raise PaintingError(f"painting: masks: damaged ({error})") from None
     _refuse(len(data) == wanted, f"masks: expected {wanted} bytes for shape {shape}, got {len(data)}")
     return torch.from_numpy(np.frombuffer(data, "<f4").reshape(shape).astype(np.float32))
 
-# %% ../../nbs/stroke/05_painting.ipynb #d0323af2
+# %% ../../nbs/stroke/05_painting.ipynb #c6c717b9
 def _to_json(p):
     "JSON text of a painting."
-    value = {"schema": SCHEMA, "title": p.title, "size": list(p.size), "family": p.family, "columns": list(find_family(p.family).columns),
-             "background": p.background if isinstance(p.background, str) else list(p.background), "composite": p.composite,
-             "look": p.look, "renderer": p.renderer, "provenance": p.provenance, "strokes": _short(p.strokes.numpy())}
-    for name in ("layer", "instance", "step"): value[name] = None if getattr(p, name) is None else getattr(p, name).tolist()
+    background = p.background if isinstance(p.background, str) else list(p.background)
+    value = {"schema": SCHEMA, "title": p.title, "size": list(p.size), "background": background,
+             "composite": p.composite, "look": p.look,
+             "renderer": p.renderer, "provenance": p.provenance, "family": p.family,
+             "columns": list(find_family(p.family).columns), "strokes": _short(p.strokes.numpy())}
+    numbers = {name: getattr(p, name) for name in ("layer", "instance", "step")}
+    value |= {name: None if v is None else v.tolist() for name, v in numbers.items()}
     value["reward"] = None if p.reward is None else _short(p.reward.numpy())
     value["masks"] = None if p.masks is None else _pack(p.masks)
     return json.dumps(value, allow_nan=False, ensure_ascii=False)
@@ -264,29 +281,39 @@ def _constant(name):
     "What json does with NaN and Infinity."
     raise PaintingError(f"painting: expected finite numbers, got {name}")
 
-# %% ../../nbs/stroke/05_painting.ipynb #ef2bcc8a
-def _from_json(cls, text):
-    "A painting from JSON text."
+# %% ../../nbs/stroke/05_painting.ipynb #628cde22
+def _read(cls, text):
+    "The fields in JSON text, all of them and no others."
     try: value = json.loads(text, parse_constant=_constant)
-    except json.JSONDecodeError as error: raise PaintingError(f"painting: expected JSON, got something else ({error}); the file may be truncated") from None
+    except json.JSONDecodeError as error:
+        raise PaintingError(f"painting: expected JSON ({error}); the file may be truncated") from None
     _refuse(isinstance(value, dict) and "schema" in value, f"expected a JSON object with schema {SCHEMA!r}")
-    _refuse(value["schema"] == SCHEMA, f"schema: expected {SCHEMA!r}, got {value['schema']!r}; open it with the version of sgpaint that wrote it")
+    _refuse(value["schema"] == SCHEMA, f"schema: expected {SCHEMA!r}, got {value['schema']!r}; "
+                                       "open it with the version of sgpaint that wrote it")
     wanted = {"schema", "columns", *(f.name for f in fields(cls))}
     missing, extra = sorted(wanted - set(value)), sorted(set(value) - wanted)
     _refuse(not missing, f"missing fields: {', '.join(missing)}")
     _refuse(not extra, f"unknown fields: {', '.join(extra)}")
-    try: columns = list(find_family(value["family"]).columns)
-    except (ValueError, TypeError) as error: raise PaintingError(f"painting: {error}") from None
-    _refuse(value.pop("columns") == columns, f"columns: expected {' '.join(columns)} for {value['family']}")
-    del value["schema"]
-    for name, kind in (("title", str), ("provenance", dict), ("size", list), ("strokes", list)):
+    for name, kind in (("title", str), ("family", str), ("provenance", dict), ("size", list), ("strokes", list)):
         _refuse(isinstance(value[name], kind), f"{name}: expected {kind.__name__}, got {type(value[name]).__name__}")
+    del value["schema"]
+    return value
+
+# %% ../../nbs/stroke/05_painting.ipynb #5dc3f73e
+def _from_json(cls, text):
+    "A painting from JSON text."
+    value = _read(cls, text)
+    try: columns = list(find_family(value["family"]).columns)
+    except ValueError as error: raise PaintingError(f"painting: {error}") from None
+    _refuse(value.pop("columns") == columns, f"columns: expected {' '.join(columns)} for {value['family']}")
     if isinstance(value["background"], list): value["background"] = tuple(value["background"])
     if value["masks"] is not None: value["masks"] = _unpack(value["masks"])
-    try: rows = torch.tensor(value["strokes"], dtype=torch.float32).view(-1, len(columns)) if not value["strokes"] else torch.tensor(value["strokes"], dtype=torch.float32)
-    except (TypeError, ValueError) as error: raise PaintingError(f"painting: strokes: expected rows of {len(columns)} numbers ({error})") from None
-    try: return cls(**{**value, "strokes": rows, "size": tuple(value["size"])})
-    except TypeError as error: raise PaintingError(f"painting: {error}") from None
+    try:
+        rows = torch.tensor(value["strokes"], dtype=torch.float32)
+        value |= {"strokes": rows if len(rows) else rows.view(0, len(columns)), "size": tuple(value["size"])}
+        return cls(**value)
+    except PaintingError: raise
+    except (TypeError, ValueError) as error: raise PaintingError(f"painting: expected numbers, got {error}") from None
 
 # %% ../../nbs/stroke/05_painting.ipynb #4de6d029
 def fingerprint(image: Tensor,  # (3, H, W) in [0, 1]

@@ -1,4 +1,5 @@
 """Paintings keep every bit, draw the same again, and refuse what they cannot draw."""
+
 import json
 
 import pytest
@@ -15,13 +16,31 @@ from sgpaint.stroke.params import FAMILIES, check_strokes, from_huang, from_naka
 def made(seed, n, name, rule, with_masks=True, **more):
     g = torch.Generator().manual_seed(seed)
     masks = torch.rand(2, 6, 5, generator=g) if with_masks or rule != "plain" else None
-    return Painting(random_strokes(n, name, generator=g)[0], (12, 17), name, (0.1, 0.2, 0.3), rule, masks,
-                    layer=torch.randint(0, 2, (n,), generator=g), instance=torch.randint(-1, 2, (n,), generator=g) if masks is not None else None,
-                    step=torch.arange(n) // 2, reward=torch.randn(n, generator=g), provenance={"seed": seed, "Ü": [1, None]}, title="a „title“", **more)
+    return Painting(
+        random_strokes(n, name, generator=g)[0],
+        (12, 17),
+        name,
+        (0.1, 0.2, 0.3),
+        rule,
+        masks,
+        layer=torch.randint(0, 2, (n,), generator=g),
+        instance=torch.randint(-1, 2, (n,), generator=g) if masks is not None else None,
+        step=torch.arange(n) // 2,
+        reward=torch.randn(n, generator=g),
+        provenance={"seed": seed, "Ü": [1, None]},
+        title="a „title“",
+        **more,
+    )
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.integers(0, 6), st.sampled_from(list(FAMILIES)), st.sampled_from(RULES), st.sampled_from(list(LOOKS)))
+@given(
+    st.integers(0, 2**31),
+    st.integers(0, 6),
+    st.sampled_from(list(FAMILIES)),
+    st.sampled_from(RULES),
+    st.sampled_from(list(LOOKS)),
+)
 def test_json_keeps_every_bit(seed, n, name, rule, kind):
     painting = made(seed, n, name, rule, look=kind)
     again = Painting.from_json(painting.to_json())
@@ -54,7 +73,13 @@ def stroke_by_stroke(p):
     for s, kind, i in zip(look(p.strokes, p.look), p.layer, p.instance, strict=True):
         own = big.amax(0) if i < 0 else big[i]
         mask = own if kind else 1 - own
-        canvas = over_masked(canvas, alpha(s.view(1, 1, -1), p.size), s.view(1, 1, -1)[..., -3:, None, None], mask[None, None], p.composite)
+        canvas = over_masked(
+            canvas,
+            alpha(s.view(1, 1, -1), p.size),
+            s.view(1, 1, -1)[..., -3:, None, None],
+            mask[None, None],
+            p.composite,
+        )
     return canvas[0]
 
 
@@ -68,7 +93,9 @@ def test_masked_rules_equal_stroke_by_stroke(seed, rule):
 def test_plain_is_paint_and_any_size_draws():
     painting = made(1, 5, "triangle", "plain", with_masks=False)
     for size in ((12, 17), (1, 1), (40, 9)):
-        assert torch.equal(painting.render(size), paint(blank(1, size, painting.background), painting.strokes[None], "triangle")[0])
+        assert torch.equal(
+            painting.render(size), paint(blank(1, size, painting.background), painting.strokes[None], "triangle")[0]
+        )
     assert painting.error(painting.render()) == 0
 
 
@@ -78,12 +105,31 @@ def test_a_notebook_sees_a_picture_and_text():
     assert Painting(torch.zeros(0, 13), (5, 9))._repr_mimebundle_()["image/png"]
 
 
-WRONG = [dict(strokes=torch.full((2, 13), torch.nan)), dict(strokes=torch.full((2, 13), 1.5)), dict(strokes=torch.zeros(2, 12)),
-         dict(size=(0, 4)), dict(size=(4, -4)), dict(size=(4.0, 4)), dict(size=(4,)), dict(family="bezir"), dict(background="blue"),
-         dict(background=(2, 0, 0)), dict(composite="erase"), dict(composite="masked"), dict(look="wet"), dict(renderer="neural"),
-         dict(masks=torch.ones(4, 4)), dict(masks=torch.full((1, 2, 2), torch.nan)), dict(layer=torch.tensor([0, 2])), dict(layer=torch.tensor([0])),
-         dict(reward=torch.tensor([0.0, torch.inf])), dict(step=torch.tensor([0.5, 1.0])), dict(provenance={"a": torch.ones(1)}),
-         dict(provenance={"a": float("nan")}), dict(masks=torch.ones(1, 2, 2), instance=torch.tensor([0, 1]))]
+WRONG = [
+    dict(strokes=torch.full((2, 13), torch.nan)),
+    dict(strokes=torch.full((2, 13), 1.5)),
+    dict(strokes=torch.zeros(2, 12)),
+    dict(size=(0, 4)),
+    dict(size=(4, -4)),
+    dict(size=(4.0, 4)),
+    dict(size=(4,)),
+    dict(family="bezir"),
+    dict(background="blue"),
+    dict(background=(2, 0, 0)),
+    dict(composite="erase"),
+    dict(composite="masked"),
+    dict(look="wet"),
+    dict(renderer="neural"),
+    dict(masks=torch.ones(4, 4)),
+    dict(masks=torch.full((1, 2, 2), torch.nan)),
+    dict(layer=torch.tensor([0, 2])),
+    dict(layer=torch.tensor([0])),
+    dict(reward=torch.tensor([0.0, torch.inf])),
+    dict(step=torch.tensor([0.5, 1.0])),
+    dict(provenance={"a": torch.ones(1)}),
+    dict(provenance={"a": float("nan")}),
+    dict(masks=torch.ones(1, 2, 2), instance=torch.tensor([0, 1])),
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda w: " ".join(w))
@@ -92,11 +138,31 @@ def test_what_cannot_be_drawn_is_refused(wrong):
         Painting(**{"strokes": torch.zeros(2, 13), "size": (4, 4), **wrong})
 
 
-@pytest.mark.parametrize("change", [
-    dict(schema="sgpaint/painting/2"), dict(schema=3), dict(extra=1), dict(size="large"), dict(strokes="none"), dict(strokes=[[0.5]]),
-    dict(strokes=[["a"] * 13]), dict(columns=["x"]), dict(family=["bezier"]), dict(provenance=[]), dict(masks=3), dict(masks={"shape": [1]}),
-    dict(masks={"shape": [1, 2, 2], "float32-zlib-base64": "%%"}), dict(masks={"shape": [1, -2, 2], "float32-zlib-base64": ""}),
-    dict(reward=["x"]), dict(step={"a": 1}), dict(title=None), dict(background=[1, 2]), dict(layer=[0.5])], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(schema="sgpaint/painting/2"),
+        dict(schema=3),
+        dict(extra=1),
+        dict(size="large"),
+        dict(strokes="none"),
+        dict(strokes=[[0.5]]),
+        dict(strokes=[["a"] * 13]),
+        dict(columns=["x"]),
+        dict(family=["bezier"]),
+        dict(provenance=[]),
+        dict(masks=3),
+        dict(masks={"shape": [1]}),
+        dict(masks={"shape": [1, 2, 2], "float32-zlib-base64": "%%"}),
+        dict(masks={"shape": [1, -2, 2], "float32-zlib-base64": ""}),
+        dict(reward=["x"]),
+        dict(step={"a": 1}),
+        dict(title=None),
+        dict(background=[1, 2]),
+        dict(layer=[0.5]),
+    ],
+    ids=str,
+)
 def test_a_strange_file_is_refused(change):
     value = {**json.loads(made(0, 1, "bezier", "plain").to_json()), **change}
     with pytest.raises(PaintingError):
@@ -129,7 +195,12 @@ def test_nan_and_half_a_file_are_refused(tmp_path):
 
 def test_upto_and_every_are_checked():
     painting = made(0, 3, "bezier", "plain")
-    for call in (lambda: painting.render(upto=4), lambda: painting.render(upto=-1), lambda: list(painting.frames(0)), lambda: painting.strip(0)):
+    for call in (
+        lambda: painting.render(upto=4),
+        lambda: painting.render(upto=-1),
+        lambda: list(painting.frames(0)),
+        lambda: painting.strip(0),
+    ):
         with pytest.raises(PaintingError):
             call()
 
@@ -137,7 +208,11 @@ def test_upto_and_every_are_checked():
 def test_provenance_knows_the_target():
     image = torch.rand(3, 8, 9)
     known = provenance(image, seed=4, config={"size": 64})
-    assert known["target"] == fingerprint(image) != fingerprint(image.flip(-1)) and known["seed"] == 4 and "torch" in known["versions"]
+    assert (
+        known["target"] == fingerprint(image) != fingerprint(image.flip(-1))
+        and known["seed"] == 4
+        and "torch" in known["versions"]
+    )
     Painting(torch.zeros(1, 13), (8, 9), provenance=known)
 
 
@@ -152,19 +227,19 @@ def test_layouts_there_and_back(seed):
 
 
 def test_layouts_refuse_what_they_cannot_say():
-    free = torch.tensor([[.2, .2, .9, .5, .4, .4, .1, .2, 1, 1, 0, 0, 0]])
+    free = torch.tensor([[0.2, 0.2, 0.9, 0.5, 0.4, 0.4, 0.1, 0.2, 1, 1, 0, 0, 0]])
     with pytest.raises(ValueError, match="outside the box"):
         to_huang(free)
     with pytest.raises(ValueError, match="two radii"):
         to_nakano(free)
     with pytest.raises(ValueError, match="leaves the picture"):
-        to_nakano(torch.tensor([[0., 0, 2, 2, 1, 1, .1, .1, 1, 1, 0, 0, 0]]))
+        to_nakano(torch.tensor([[0.0, 0, 2, 2, 1, 1, 0.1, 0.1, 1, 1, 0, 0, 0]]))
     with pytest.raises(ValueError, match="13 columns"):
         from_huang(torch.zeros(2, 12))
 
 
 def test_equal_ends_have_one_control_point_in_huangs_layout():
-    same = torch.tensor([[.4, .3, .4, .3, .4, .3, .1, .2, 1, 1, 0, 0, 0]])
+    same = torch.tensor([[0.4, 0.3, 0.4, 0.3, 0.4, 0.3, 0.1, 0.2, 1, 1, 0, 0, 0]])
     assert torch.allclose(from_huang(to_huang(same)), same)
     with pytest.raises(ValueError):
-        to_huang(same + torch.tensor([0, 0, .1] + [0] * 10))
+        to_huang(same + torch.tensor([0, 0, 0.1] + [0] * 10))
