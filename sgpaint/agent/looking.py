@@ -106,7 +106,7 @@ class LookingActor(nn.Module):
         check_planes(planes, self.inputs, 16)
         places, whole = self.eyes(planes)
         batch, _, *grid = places.shape
-        colours = F.adaptive_avg_pool2d(planes[:, :6], grid)
+        colours = F.avg_pool2d(planes[:, :6], CELL)
         where = coordinates((grid[0], grid[1]), planes.device).to(places).expand(batch, -1, -1, -1)
         seen = look(self.attend(places), torch.cat([places, colours, where], 1))
         shift = self.shape(torch.cat([seen, whole[:, None] + self.turn], -1))
