@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from .ddpg import play
 from .episode import Episode, State
+from .networks import fold
 from .training import TrainConfig, build_episode, build_players
 from ..lab import checkpoint
 from ..lab.config import as_dict, from_dict
@@ -50,7 +51,7 @@ def load_agent(
     episode = build_episode(config)
     actor = build_players(config, episode).live["actor"]
     actor.load_state_dict(saved["actor"])
-    return Agent(actor.eval(), episode, config)
+    return Agent(fold(actor.eval()), episode, config)
 
 # %% ../../nbs/agent/07_painter.ipynb #1abeea4f
 def as_picture(
