@@ -213,6 +213,14 @@ LOSSES = {"ddpg": (q_critic_loss, q_actor_loss), "patchq": (patch_critic_loss, q
           "model": (model_critic_loss, model_actor_loss)}
 
 
+def _optimizers(game: Game) -> dict[str, torch.optim.Adam]:
+    "One Adam for each network of a game, with the rates of its recipe and the discriminator's betas of H Table 2."
+    recipe, betas = game.recipe, {"discriminator": (0.5, 0.999)}
+    rates = {"actor": recipe.actor_lr, "critic": recipe.critic_lr, "discriminator": recipe.discriminator_lr}
+    return {name: torch.optim.Adam(net.parameters(), rates[name], betas.get(name, (0.9, 0.999)))
+            for name, net in game.players.live.items()}
+
+# %% ../../nbs/agent/05_ddpg.ipynb #8cdb8da1
 class Learner:
     "The optimizers of a game, and the update."
     def __init__(
@@ -221,12 +229,8 @@ class Learner:
         average: Callable[[Tensor], Tensor] | None = None,  # averages a gradient over processes
     ):
         self.game, self.average, self.updates = game, average, 0
-        recipe, live = game.recipe, game.players.live
-        rates = {"actor": recipe.actor_lr, "critic": recipe.critic_lr, "discriminator": recipe.discriminator_lr}
-        betas = {"discriminator": (0.5, 0.999)}  # H Table 2
-        self.optimizers = {name: torch.optim.Adam(net.parameters(), rates[name], betas.get(name, (0.9, 0.999)))
-                           for name, net in live.items()}
-        critic_loss, actor_loss = LOSSES[recipe.algorithm]
+        self.optimizers = _optimizers(game)
+        critic_loss, actor_loss = LOSSES[game.recipe.algorithm]
         self.losses = {"critic": critic_loss, "actor": actor_loss, "discriminator": discriminator_loss}
 
     def update(

@@ -72,10 +72,18 @@ def start(
     layer: nn.Linear,  # gives the shifts of one stroke; changed in place
     columns: tuple[str, ...],  # their names
 ) -> None:
-    "Begin with small shifts, thin strokes (r) and rather opaque ones (a)."
-    bias = [{"r": -1.0, "a": 1.0}.get(name[0], 0.0) for name in columns[:-3]] + [0.0] * 3
+    "Begin with small shifts: strokes as long as a quarter of the picture, thin (r) and rather opaque (a)."
+    first = {"x0": -0.6, "x2": 0.6, "r0": -1.0, "r2": -1.0, "a0": 1.0, "a2": 1.0}
+    bias = [first.get(name, 0.0) for name in columns]
     layer.weight.mul_(0.3)
     layer.bias.copy_(torch.tensor(bias))
+
+# %% ../../nbs/agent/01_looking.ipynb #afae55fc
+def _base(seen: Tensor, columns: tuple[str, ...]) -> Tensor:
+    "Where each stroke looked, and the target's colour there, as logits of its columns (B, N, columns)."
+    colour, x, y = logit(seen[..., -5:-2]), logit(seen[..., -2:-1]), logit(seen[..., -1:])
+    zero = torch.zeros_like(x)
+    return torch.cat([*({"x": x, "y": y}.get(name[0], zero) for name in columns[:-3]), colour], -1)
 
 # %% ../../nbs/agent/01_looking.ipynb #92df4541
 class LookingActor(nn.Module):
@@ -98,10 +106,8 @@ class LookingActor(nn.Module):
         first = nn.Linear(width + 8 + hidden, hidden)
         self.shape = nn.Sequential(first, nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), last)
 
-    def forward(
-        self,
-        planes: Tensor,  # (B, planes, H, W); sides up to VIEW divisible by 16, larger ones any
-    ) -> Tensor:  # (B, bundle · columns) in (0, 1)
+    def forward(self, planes: Tensor) -> Tensor:
+        "(B, planes, H, W), sides up to VIEW divisible by 16, larger ones any; to (B, bundle · columns) in (0, 1)."
         planes = stepped_back(planes)
         check_planes(planes, self.inputs, 16)
         places, whole = self.eyes(planes)
@@ -110,10 +116,4 @@ class LookingActor(nn.Module):
         where = coordinates((grid[0], grid[1]), planes.device).to(places).expand(batch, -1, -1, -1)
         seen = look(self.attend(places), torch.cat([places, colours, where], 1))
         shift = self.shape(torch.cat([seen, whole[:, None] + self.turn], -1))
-        return torch.sigmoid(shift + self.base(seen)).flatten(1)
-
-    def base(self, seen: Tensor) -> Tensor:
-        "Where a stroke looked, and the target's colour there, as logits of its columns (B, N, columns)."
-        colour, x, y = logit(seen[..., -5:-2]), logit(seen[..., -2:-1]), logit(seen[..., -1:])
-        zero = torch.zeros_like(x)
-        return torch.cat([*({"x": x, "y": y}.get(name[0], zero) for name in self.columns[:-3]), colour], -1)
+        return torch.sigmoid(shift + _base(seen, self.columns)).flatten(1)

@@ -248,7 +248,8 @@ class Session:
         self.scenes, self.held_out = load_scenes(config)
         self.images, self.episode = self.scenes.images(), build_episode(config)
         players = build_players(config, self.episode)
-        self.players = players.to(self.device, memory_format=torch.channels_last)  # faster convolutions, same numbers
+        # channels last: faster convolutions, same numbers
+        self.players = players.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator = torch.Generator().manual_seed(config.seed + 7919 * rank)  # draws pictures and transitions
         self.pool = Pool(self.episode, self.draw, config.canvases, self.generator, mixed=not config.lockstep)
         self.replay = new_ring(config, self.episode, self.device)
@@ -348,7 +349,7 @@ def learn(session: Session) -> dict[str, Tensor]:
     if config.flips: batch = mirrored(batch, session.episode, session.generator)
     return session.learner.update(batch)
 
-
+# %% ../../nbs/agent/06_training.ipynb #076e6246
 def set_rates(learner: Learner, config: TrainConfig) -> None:
     "Give each optimizer the learning rate of this update."
     done = learner.updates / config.updates
