@@ -9,8 +9,10 @@ __all__ = ['train_arm', 'StudyConfig', 'study_config', 'arm_sheet']
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image
+from pydantic import Field
 
 from ..agent.painter import load_agent, paint_many
 from ..agent.training import configure, load_scenes, train
@@ -28,18 +30,19 @@ def train_arm(
     run = train(configure(seed=seed, out_dir=str(folder), threads=1, smoke=smoke(), **choices))
     keep = ("held_out_error", "flat_colour_error", "share_of_flat", "updates", "trained_on")
     curve = {"x": [row["step"] for row in run.rows], "y": [row["held_out_error"] for row in run.rows]}
-    return {name: run.result[name] for name in keep} | {"folder": str(run.folder), "cpu_seconds": run.rows[-1]["cpu_seconds"], "curve": curve}
+    where = {"folder": str(run.folder), "cpu_seconds": run.rows[-1]["cpu_seconds"], "curve": curve}
+    return {name: run.result[name] for name in keep} | where
 
 # %% ../../nbs/study/01_learning.ipynb #125c11af
 @dataclass(frozen=True)
 class StudyConfig:
     "The size of a study."
-    updates: int
-    size: int
-    strokes: int
-    images: int
-    seeds: list[int]
-    processes: int  # trainings at a time
+    updates: Annotated[int, Field(ge=1)]
+    size: Annotated[int, Field(ge=1)]
+    strokes: Annotated[int, Field(ge=1)]
+    images: Annotated[int, Field(ge=0)]  # 0 = all of a real set
+    seeds: Annotated[list[int], Field(min_length=1)]
+    processes: Annotated[int, Field(ge=1)]  # trainings at a time
     out_dir: str
 
 
