@@ -1,4 +1,5 @@
 """What the guards read: the notebooks and modules of this project, and a copy to try things on."""
+import functools
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ ROOMS = ("lab", "stroke", "scene", "brush", "guide", "agent", "study")  # a room
 IMAGES = re.compile(r"!\[[^]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
 
 
+@functools.cache
 def notebooks(under: Path = ROOT / "nbs", pattern: str = "**/*.ipynb") -> dict[str, dict]:
     "Every notebook by its path below `under`, checkpoints and private ones left out."
     paths = sorted(under.glob(pattern))
@@ -55,6 +57,7 @@ def default_exp(nb: dict) -> str:
     return found[1] if found else ""
 
 
+@functools.cache
 def modules(package: Path = ROOT / "sgpaint") -> dict[str, Path]:
     "The exported modules of a package by their dotted name below it."
     return {

@@ -1,11 +1,13 @@
 """The house: one module a notebook, rooms in order, no module without its notebook."""
 import ast
+import functools
 import re
 from collections import Counter
 
 from project import ROOMS, ROOT, code_cells, default_exp, modules, notebooks, room_notebooks, source
 
 
+@functools.cache
 def exports() -> dict[str, str]:
     "Exported module -> notebook."
     return {default_exp(nb): name for name, nb in notebooks().items() if default_exp(nb)}
