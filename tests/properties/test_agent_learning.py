@@ -162,16 +162,21 @@ def test_every_reward_takes_updates(reward):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_one_picture_can_be_learned(algorithm):
     bird = torch.as_tensor(draw_images("birds", [3], (32, 32))).float() / 255
-    learner, errors = Learner(new_game(algorithm, lookahead=False)), []
-    game = learner.game
+    free = algorithm != "model"                                # a critic must see strokes of many kinds first: noise
+    learner = Learner(new_game(algorithm, scale=0.2, lookahead=False, actor_lr=3e-4 if free else 1e-3))
+    game, errors = learner.game, []
     pool = Pool(EPISODE, lambda n, _: bird.expand(n, -1, -1, -1), 8, torch.Generator().manual_seed(0))
 
     def error():
         *_, (state, _) = play(EPISODE, lambda s: act(game, s), bird)
         return L2()(state.canvas, bird).item()
 
+    def policy(state):
+        action = act(game, state)
+        return (action + 0.3 * free * torch.randn(action.shape)).clamp(0, 1)
+
     for _ in range(3):
         errors.append(error())
-        for _ in range(8): learner.update(pool.advance(lambda s: act(game, s)))
+        for _ in range(8): learner.update(pool.advance(policy))
     errors.append(error())
-    assert min(errors) < (0.2 if algorithm == "model" else 0.99) * errors[0], errors
+    assert min(errors) < (0.95 if free else 0.3) * errors[0], errors
