@@ -14,7 +14,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _HEAD = r"""
 #include <thread>
 #include <vector>
 enum { BEZIER, LINE, CIRCLE, TRIANGLE, BLOCK };
-struct Frame { int family, strokes, columns, channels, height, width; float sharp, tiny; };
+struct Frame { int family, strokes, columns, channels, height, width, masks, paper; float sharp, tiny; };
 struct Chord { float x, y, ex, ey, gx, gy, shift, low, high, slope, reach; };
 struct Stroke {
   float x0, y0, x1, y1, x2, y2, r0, dr, a0, da, bx, by, ax, ay, turn, top, bottom;
@@ -248,9 +248,31 @@ static void look(const Frame& f, const Stroke& s, float y, int first, int n, flo
 }
 """
 
+# %% ../../nbs/stroke/02_native.ipynb #57e2c1a1
+_STENCIL = r"""
+struct Stencil {  // masks of one picture, and which of them each stroke has; none: everywhere
+  const float* masks; const int* which;
+  const float* row(size_t j, size_t plane, size_t at) const { return masks ? masks + which[j] * plane + at : nullptr; }
+};
+static void thin(const Frame& f, const float* __restrict__ m, int n, float* __restrict__ a) {
+  if (m && !f.paper) for (int i = 0; i < n; i++) a[i] *= m[i];
+}
+static void cover_row(const Frame& f, const float* __restrict__ m, int n, const float* __restrict__ a, float ink,
+                      float* __restrict__ row) {
+  if (m && f.paper) {
+    #pragma omp simd
+    for (int i = 0; i < n; i++) row[i] += a[i] * (ink * m[i] - row[i]);
+  } else {
+    #pragma omp simd
+    for (int i = 0; i < n; i++) row[i] += a[i] * (ink - row[i]);
+  }
+}
+"""
+
 # %% ../../nbs/stroke/02_native.ipynb #7d043a47
 _PAINT = r"""
-static void paint_rows(const Frame& f, const Stroke* strokes, float* canvas, float* ts, int from, int to) {
+static void paint_rows(const Frame& f, const Stroke* strokes, Stencil stencil, float* canvas, float* ts, int from,
+                       int to) {
   const int w = f.width; const size_t plane = size_t(f.height) * w;
   std::vector<float> room(5 * size_t(w)); float* p = room.data(); Row r{p, p + w, p + 2 * w, p + 3 * w};
   for (int y = from; y < to; y++)
@@ -259,12 +281,9 @@ static void paint_rows(const Frame& f, const Stroke* strokes, float* canvas, flo
       if (!reach(s, y + .5f, w, first, last)) continue;
       int n = last - first; size_t at = size_t(y) * w + first;
       look(f, s, y + .5f, first, n, ts ? ts + j * plane + at : p + 4 * w, false, r);
-      for (int k = 0; k < f.channels; k++) {
-        float ink = s.colour[k], *__restrict__ row = canvas + k * plane + at;
-        const float* __restrict__ a = r.alpha;
-        #pragma omp simd
-        for (int i = 0; i < n; i++) row[i] += a[i] * (ink - row[i]);
-      }
+      const float* m = stencil.row(j, plane, at);
+      thin(f, m, n, r.alpha);
+      for (int k = 0; k < f.channels; k++) cover_row(f, m, n, r.alpha, s.colour[k], canvas + k * plane + at);
     }
 }
 """
@@ -345,20 +364,22 @@ static void store(const Frame& f, bool turned, double* s, float* out) {
 _PULL_STROKE = r"""
 // One stroke's row, G known above it: its derivatives into `out`, what is left of G for the strokes below it.
 static void pull_stroke(const Frame& f, const Stroke& s, int y, int first, int n, float* t, const float* before,
-                        float* grad, Row r, float* __restrict__ d, double* out) {
+                        const float* __restrict__ m, float* grad, Row r, float* __restrict__ d, double* out) {
   const float* __restrict__ a = r.alpha; const size_t plane = size_t(f.height) * f.width;
   std::fill_n(d, n, 0.f);
   for (int k = 0; k < f.channels; k++) {
     float ink = s.colour[k], sum = 0, *__restrict__ g = grad + k * plane;
     const float* __restrict__ b = before + size_t(k) * f.width;
+    bool dark = m && f.paper;
     #pragma omp simd reduction(+:sum)
     for (int i = 0; i < n; i++) {
-      float rest = g[i] - a[i] * g[i];
-      d[i] += g[i] * (ink - b[i]); sum += a[i] * g[i];
+      float rest = g[i] - a[i] * g[i], q = dark ? m[i] : 1.f;
+      d[i] += g[i] * (ink * q - b[i]); sum += a[i] * g[i] * q;
       g[i] = std::abs(rest) < 1e-30f ? 0.f : rest;  // numbers too small to be normal are slow
     }
     out[10 + k] += sum;
   }
+  thin(f, m, n, d);
   if (f.family == TRIANGLE) sums_triangle(f, s, n, t, d, r, out);
   else if (f.family == BLOCK) sums_block(f, s, n, d, r, out);
   else sums_swept(f, s, y + .5f, first, n, t, d, r, out);
@@ -367,8 +388,8 @@ static void pull_stroke(const Frame& f, const Stroke& s, int y, int first, int n
 
 # %% ../../nbs/stroke/02_native.ipynb #eedbe85f
 _PULL = r"""
-static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas, float* ts, float* grad,
-                      double* sums) {
+static void pull_rows(const Frame& f, const Stroke* strokes, Stencil stencil, const float* canvas, float* ts,
+                      float* grad, double* sums) {
   const int w = f.width, C = f.channels, width = 10 + C; const size_t plane = size_t(f.height) * w, N = f.strokes;
   std::vector<float> before(N * C * w), room(N * 4 * w), row(size_t(C) * w), d(w);
   std::vector<int> from(N), to(N);
@@ -378,18 +399,20 @@ static void pull_rows(const Frame& f, const Stroke* strokes, const float* canvas
     for (size_t j = 0; j < N; j++) {
       if (!reach(strokes[j], y + .5f, w, from[j], to[j])) { from[j] = to[j] = 0; continue; }
       int n = to[j] - from[j]; Row r = place(j);
-      look(f, strokes[j], y + .5f, from[j], n, ts + j * plane + size_t(y) * w + from[j], true, r);
+      size_t at = size_t(y) * w + from[j]; const float* m = stencil.row(j, plane, at);
+      look(f, strokes[j], y + .5f, from[j], n, ts + j * plane + at, true, r);
+      thin(f, m, n, r.alpha);
       for (int k = 0; k < C; k++) {
-        float ink = strokes[j].colour[k], *__restrict__ c = &row[size_t(k) * w + from[j]];
-        float* __restrict__ b = &before[(j * C + k) * w];
-        for (int i = 0; i < n; i++) { b[i] = c[i]; c[i] += r.alpha[i] * (ink - c[i]); }
+        float* c = &row[size_t(k) * w + from[j]];
+        std::copy_n(c, n, &before[(j * C + k) * w]);
+        cover_row(f, m, n, r.alpha, strokes[j].colour[k], c);
       }
     }
     for (size_t j = N; j-- > 0;) {
       if (to[j] <= from[j]) continue;
       size_t at = size_t(y) * w + from[j];
-      pull_stroke(f, strokes[j], y, from[j], to[j] - from[j], ts + j * plane + at, &before[j * C * w], grad + at,
-                  place(j), d.data(), sums + j * width);
+      pull_stroke(f, strokes[j], y, from[j], to[j] - from[j], ts + j * plane + at, &before[j * C * w],
+                  stencil.row(j, plane, at), grad + at, place(j), d.data(), sums + j * width);
     }
   }
 }
@@ -403,24 +426,30 @@ template <class F> static void shared(long count, int threads, F work) {
   for (long i = 0; i < threads; i++) crew.emplace_back(work, count * i / threads, count * (i + 1) / threads);
   for (auto& one : crew) one.join();
 }
-extern "C" void paint(const Frame* f, int batch, const float* strokes, float* canvas, float* ts, int threads) {
+static Stencil stencil_of(const Frame& f, long b, const float* masks, const int* which) {
+  return {masks ? masks + size_t(b) * f.masks * f.height * f.width : nullptr, which};
+}
+extern "C" void paint(const Frame* f, int batch, const float* strokes, const float* masks, const int* which,
+                      float* canvas, float* ts, int threads) {
   const size_t plane = size_t(f->height) * f->width, N = f->strokes; const long rows = f->height;
   std::vector<Stroke> s(batch * N);
   for (size_t i = 0; i < s.size(); i++) s[i] = load(*f, strokes + i * f->columns);
   shared(batch * rows, threads, [&](long from, long to) {
     for (long b = from / rows; b * rows < to; b++)
-      paint_rows(*f, s.data() + b * N, canvas + b * f->channels * plane, ts ? ts + b * N * plane : nullptr,
-                 int(std::max(from - b * rows, 0L)), int(std::min(to - b * rows, rows)));
+      paint_rows(*f, s.data() + b * N, stencil_of(*f, b, masks, which), canvas + b * f->channels * plane,
+                 ts ? ts + b * N * plane : nullptr, int(std::max(from - b * rows, 0L)),
+                 int(std::min(to - b * rows, rows)));
   });
 }
-extern "C" void pull(const Frame* f, int batch, const float* strokes, const float* canvas, float* ts, float* grad,
-                     float* out, int threads) {
+extern "C" void pull(const Frame* f, int batch, const float* strokes, const float* masks, const int* which,
+                     const float* canvas, float* ts, float* grad, float* out, int threads) {
   const size_t plane = size_t(f->height) * f->width, N = f->strokes, C = f->channels, width = 10 + C;
   shared(batch, threads, [&](long from, long to) {
     for (long b = from; b < to; b++) {
       std::vector<Stroke> s(N); std::vector<double> sums(N * width);
       for (size_t j = 0; j < N; j++) s[j] = load(*f, strokes + (b * N + j) * f->columns);
-      pull_rows(*f, s.data(), canvas + b * C * plane, ts + b * N * plane, grad + b * C * plane, sums.data());
+      pull_rows(*f, s.data(), stencil_of(*f, b, masks, which), canvas + b * C * plane, ts + b * N * plane,
+                grad + b * C * plane, sums.data());
       for (size_t j = 0; j < N; j++) store(*f, s[j].turned, &sums[j * width], out + (b * N + j) * f->columns);
     }
   });
@@ -437,7 +466,7 @@ def source() -> str:
     constants = (f"constexpr int CHORDS = {CHORDS}, STEPS = {STEPS}; "
                  f"constexpr float RADIUS_MIN = {RADIUS_MIN}f, RADIUS_SPAN = {RADIUS_SPAN}f, STILL = {STILL}f;")
     return "\n".join((constants, _HEAD, _COLUMNS, _LOAD, _REACH, _NEAREST, _EDGES, _COVER, _COVER_TRIANGLE, _LOOK,
-                      _PAINT, _SUMS, _SUMS_BLOCK, _SUMS_TRIANGLE, _STORE, _PULL_STROKE, _PULL, _DOORS))
+                      _STENCIL, _PAINT, _SUMS, _SUMS_BLOCK, _SUMS_TRIANGLE, _STORE, _PULL_STROKE, _PULL, _DOORS))
 
 
 def build(folder: Path | None = None,  # None: the user's cache
@@ -499,32 +528,35 @@ def ready(strokes: Tensor) -> bool:
 
 # %% ../../nbs/stroke/02_native.ipynb #9a139b69
 class _Frame(ctypes.Structure):
-    _fields_ = [*((n, ctypes.c_int) for n in ("family", "strokes", "columns", "channels", "height", "width")),
+    _fields_ = [*((n, ctypes.c_int) for n in ("family", "strokes", "columns", "channels", "height", "width",
+                                            "masks", "paper")),
                 ("sharp", ctypes.c_float), ("tiny", ctypes.c_float)]
 
 
 class _Paint(torch.autograd.Function):
     "The kernel's two doors, as one differentiable operation."
     @staticmethod
-    def forward(ctx, canvas, strokes, family, edge):
+    def forward(ctx, canvas, strokes, family, edge, masks, which, rule):
         (batch, channels, h, w), n = canvas.shape, strokes.shape[1]
         kind, columns = list(FAMILIES.values()).index(family), strokes.shape[2]
-        frame = _Frame(kind, n, columns, channels, h, w, 1 / edge, TINY * min(h, w) ** 2)
+        count = 0 if masks is None else masks.shape[1]
+        frame = _Frame(kind, n, columns, channels, h, w, count, rule == "paper", 1 / edge, TINY * min(h, w) ** 2)
         out, strokes = canvas.clone(memory_format=torch.contiguous_format), strokes.contiguous()
         ts = torch.empty(batch, n, h, w) if any(ctx.needs_input_grad) else None
-        library().paint(ctypes.byref(frame), batch, *map(_address, (strokes, out, ts)), torch.get_num_threads())
-        ctx.save_for_backward(canvas.contiguous(), strokes, ts)
+        given = map(_address, (strokes, masks, which, out, ts))
+        library().paint(ctypes.byref(frame), batch, *given, torch.get_num_threads())
+        ctx.save_for_backward(canvas.contiguous(), strokes, ts, masks, which)
         ctx.frame = frame
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        canvas, strokes, ts = ctx.saved_tensors
+        canvas, strokes, ts, masks, which = ctx.saved_tensors
         grad, out = grad.clone(memory_format=torch.contiguous_format), torch.empty_like(strokes)
-        library().pull(ctypes.byref(ctx.frame), len(canvas), *map(_address, (strokes, canvas, ts, grad, out)),
-                       torch.get_num_threads())
-        return grad, out, None, None
+        given = map(_address, (strokes, masks, which, canvas, ts, grad, out))
+        library().pull(ctypes.byref(ctx.frame), len(canvas), *given, torch.get_num_threads())
+        return grad, out, *[None] * 5
 
 
 def _address(tensor):
@@ -536,6 +568,11 @@ def paint(canvas: Tensor,   # (B, C, H, W) float32 on the CPU
           strokes: Tensor,  # (B, N, P - 3 + C) float32 on the CPU: the last C columns are the colour
           family: Family,
           edge: float,      # width of the soft edge in pixels
+          masks: Tensor | None = None,      # (B, M, H, W) float32 in [0, 1], constants; None = strokes go everywhere
+          which: Sequence[int] = (),        # (N,) for each stroke, its mask
+          rule: str = "masked",             # masked: alpha times mask; paper: ink times mask
           ) -> Tensor:      # (B, C, H, W)
     "The canvas after the strokes, by the compiled kernel (only where `ready` says so)."
-    return _Paint.apply(canvas, strokes, family, edge)
+    numbers = None if masks is None else torch.tensor(which, dtype=torch.int32)
+    masks = None if masks is None else masks.detach().float().contiguous()
+    return _Paint.apply(canvas, strokes, family, edge, masks, numbers, rule)

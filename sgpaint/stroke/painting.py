@@ -27,8 +27,7 @@ from .. import __version__
 from ..lab.measure import mse
 from ..lab.run import write_aside
 from ..lab.show import sheet
-from .canvas import LOOKS, RULES, Background, background_colour, blank, look, over_masked, paint
-from .exact import alpha, boxes
+from .canvas import LOOKS, RULES, Background, background_colour, blank, look, paint, stencil
 from .params import check_strokes
 from .params import family as find_family
 
@@ -129,51 +128,26 @@ def _upto(p, upto):
     return n
 
 # %% ../../nbs/stroke/05_painting.ipynb #ad659288
-def _stroke_masks(p, size):
-    "Masks at a size, and for each stroke which one is its own: keys (layer, instance) to (1, H, W)."
+def _stencil(p, size, first, last):
+    "What confines strokes first ... last - 1 at a size; None where nothing does."
+    if p.composite == "plain": return None
     masks = torch.nn.functional.interpolate(p.masks[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
     instances = p.instance.tolist() if p.instance is not None else [-1] * len(p)
-    keys = list(zip(p.layer.tolist(), instances, strict=True))
+    keys = list(zip(p.layer.tolist(), instances, strict=True))[first:last]
+    known = list(dict.fromkeys(keys))
     def of(layer, instance):
-        s = masks.amax(0, keepdim=True) if instance < 0 else masks[instance:instance + 1]
+        s = masks.amax(0) if instance < 0 else masks[instance]
         return s if layer else 1 - s
-    return keys, {key: of(*key) for key in set(keys)}
+    return stencil(torch.stack([of(*key) for key in known])[None], [known.index(key) for key in keys], p.composite)
 
 
 @torch.no_grad()
 def _drawn(p, size, first, last, canvas):
     "Strokes first ... last - 1 over a canvas (3, H, W), None for an empty one."
     canvas = blank(1, tuple(size), p.background) if canvas is None else canvas[None]
-    strokes = look(p.strokes[first:last], p.look, p.family)[None]
     if first == last: return canvas[0]
-    if p.composite == "plain": return paint(canvas, strokes, p.family)[0]
-    keys, masks = _stroke_masks(p, tuple(size))
-    draw = _paper if p.composite == "paper" else _masked
-    return draw(canvas.clone(), strokes, p.family, keys[first:last], masks)[0]
-
-# %% ../../nbs/stroke/05_painting.ipynb #781ed6ec
-def _paper(canvas, strokes, family, keys, masks):
-    "Eq 3 and 4 as printed, runs of strokes with one mask together."
-    black, start = torch.zeros_like(canvas), 0
-    for end in range(1, len(keys) + 1):
-        if end < len(keys) and keys[end] == keys[start]: continue
-        run = strokes[:, start:end]
-        white = torch.cat((run[..., :-3], torch.ones_like(run[..., -3:])), -1)
-        canvas = canvas * (1 - paint(black, white, family)) + masks[keys[start]] * paint(black, run, family)
-        start = end
-    return canvas
-
-
-def _masked(canvas, strokes, family, keys, masks):
-    "Alpha times mask, stroke by stroke, each in its box."
-    h, w = canvas.shape[-2:]
-    corners = boxes(strokes, (h, w), find_family(family), 1.0)[0]
-    low, high = corners[:, :2].floor().long().clamp_min(0).tolist(), corners[:, 2:].ceil().long().clamp_min(0).tolist()
-    for j, key in enumerate(keys):
-        one, part = strokes[:, j:j + 1], (..., slice(low[j][1], high[j][1]), slice(low[j][0], high[j][0]))
-        a = alpha(one, (h, w), family)[part]
-        canvas[part] = over_masked(canvas[part], a, one[..., -3:, None, None], masks[key][None][part], "masked")
-    return canvas
+    strokes = look(p.strokes[first:last], p.look, p.family)[None]
+    return paint(canvas, strokes, p.family, stencil=_stencil(p, tuple(size), first, last))[0]
 
 # %% ../../nbs/stroke/05_painting.ipynb #0976dea7
 class _Drawable(_Record):
