@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sgpaint.scene.datasets import SPLITS, DataError, find
+from sgpaint.scene.datasets import find
+from sgpaint.scene.entries import SPLITS, DataError
 from sgpaint.scene.loading import load, read_scene
 from sgpaint.scene.record import check_scene
 
