@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-# %% ../../nbs/scene/07_entries.ipynb #ca9fdf72
+# %% ../../nbs/scene/07_entries.ipynb #2eda4bef
 class DataError(ValueError):
     "Data that is missing or cannot be read; the text says what to do."
 
@@ -27,7 +27,7 @@ class Instances:
     "A picture whose pixel values name the objects."
 
     file: Path
-    labels: Mapping[int, int]  # pixel value (palette index, or red * 65536 + green * 256 + blue) -> class; others: ground
+    labels: Mapping[int, int]  # pixel value (palette index, or red * 65536 + green * 256 + blue) -> class; else ground
 
 @dataclass(frozen=True)
 class Packed:
@@ -103,7 +103,7 @@ def list_folder(root: Path, split: str) -> Listing:
         rule = f"a tenth held out, seed {SPLIT_SEED}"
     return Listing(tuple(Entry(p.relative_to(root).as_posix(), p) for p in chosen), (), rule)
 
-# %% ../../nbs/scene/07_entries.ipynb #37c08192
+# %% ../../nbs/scene/07_entries.ipynb #ce45cfec
 def text_lines(path: Path) -> list[str]:
     "The lines of a text file that must be there, empty ones left out."
     if not path.is_file():
@@ -126,7 +126,8 @@ def read_rows(
             rows.append(tuple(kind(cell.strip()) for kind, cell in zip(kinds, cells, strict=True)))
         except (ValueError, KeyError) as error:
             expected = " ".join(f"<{getattr(kind, '__name__', 'value')}>" for kind in kinds)
-            raise DataError(f"{path}, line {number}: expected {expected}, got {line[:80]!r}: unpack it again") from error
+            raise DataError(f"{path}, line {number}: expected {expected}, got {line[:80]!r}; unpack it again") \
+                from error
     return rows
 
 # %% ../../nbs/scene/07_entries.ipynb #a1191ad6
