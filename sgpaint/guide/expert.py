@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['CHANNELS', 'SIDE', 'RATE', 'DECAY', 'SHIFT', 'Expert', 'check_labels', 'check_classes', 'step_together', 'moved',
            'expert_steps', 'new_expert', 'train_expert', 'answers', 'confusion', 'accuracy', 'save_expert',
-           'load_expert', 'known', 'expert_for', 'AdaptedExpert', 'efficientnet', 'timm_expert']
+           'load_expert', 'known_class', 'expert_for', 'AdaptedExpert', 'efficientnet', 'timm_expert']
 
-# %% ../../nbs/guide/02_expert.ipynb #fa1b78f0
+# %% ../../nbs/guide/02_expert.ipynb #51a0f510
 import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgpaint.guide.segment import (
-    IMAGENET_MEAN, IMAGENET_STD, at_side, check_pictures, downloaded, fingerprint, layer, pretrained,
+    IMAGENET_MEAN, IMAGENET_STD, RISE, at_side, check_pictures, downloaded, fingerprint, layer, pretrained,
 )
 from ..lab import checkpoint
 from ..lab.config import ConfigError, nearest
@@ -109,7 +109,7 @@ def moved(
     wide = F.pad(torch.where(turn, images.flip(-1), images), (SHIFT,) * 4, mode="reflect")
     return wide[..., y:y + height, x:x + width]
 
-# %% ../../nbs/guide/02_expert.ipynb #5076b2c5
+# %% ../../nbs/guide/02_expert.ipynb #e72aae02
 def expert_steps(
     expert: nn.Module,  # changed in place
     images: Tensor,  # (n, 3, S, S) uint8
@@ -121,14 +121,14 @@ def expert_steps(
     "Train, one update at a time."
     device, generator = next(expert.parameters()).device, torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(expert.parameters(), RATE, weight_decay=DECAY)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, updates, pct_start=0.2)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, updates, pct_start=RISE)
     for _ in range(updates):
         rows = torch.randint(len(images), (batch,), generator=generator)
         shown = moved(images[rows].to(device).float() / 255, generator)
         yield step_together(expert, optimizer, shown, labels[rows].to(device))
         cycle.step()
 
-# %% ../../nbs/guide/02_expert.ipynb #17ef9369
+# %% ../../nbs/guide/02_expert.ipynb #0c2f5a2f
 def new_expert(classes: int, seed: int = 0, side: int = SIDE, device: str = "auto") -> Expert:
     "An expert that has learned nothing; the global random state stays as it is."
     with torch.random.fork_rng(devices=[]):
@@ -140,7 +140,7 @@ def train_expert(
     images: Tensor,  # (n, 3, S, S) uint8
     labels: Tensor,  # (n,) int64
     classes: int,
-    updates: int = 1200,
+    updates: int = 1400,
     batch: int = 32,
     seed: int = 0,
     device: str = "auto",
@@ -202,8 +202,8 @@ def load_expert(path: str | Path, device: str = "auto") -> Expert:  # in evaluat
     expert.load_state_dict(state["weights"])
     return expert.to(pick_device(device)).eval()
 
-# %% ../../nbs/guide/02_expert.ipynb #e5d4fe80
-def known(scenes: SceneSet) -> Tensor:  # (n,) bool
+# %% ../../nbs/guide/02_expert.ipynb #cfa8ce82
+def known_class(scenes: SceneSet) -> Tensor:  # (n,) bool
     "Which pictures of a set have a class; an error where none has."
     if not scenes.class_names or not (scenes.labels >= 0).any():
         raise DataError(f"{scenes.title} names no classes: an expert needs them, choose another data set")
@@ -212,13 +212,13 @@ def known(scenes: SceneSet) -> Tensor:  # (n,) bool
 
 def expert_for(
     scenes: SceneSet,  # with classes: pictures to learn from, never those to be judged
-    updates: int = 1200,
+    updates: int = 1400,
     batch: int = 32,
     seed: int = 0,
     device: str = "auto",
 ) -> Expert:  # in evaluation mode
     "The expert of a set of scenes: trained once, then read from the user's cache; pictures without a class are left out."
-    rows, images, labels = known(scenes), scenes.images(), scenes.labels
+    rows, images, labels = known_class(scenes), scenes.images(), scenes.labels
     recipe = [list(CHANNELS), RATE, DECAY, len(scenes.class_names), updates, batch, seed]
     name = fingerprint(images, labels, recipe)
     path, start = cache_home() / "experts" / name, time.perf_counter()

@@ -13,7 +13,9 @@ from sgpaint.lab.config import ConfigError
 from sgpaint.scene.datasets import DataError
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "nbs"
-RUNS = ("train", "evaluate", "evaluate_digits", "study_algorithms", "study_bundles", "study_strokes", "study_rewards")
+RUNS = ("train", "evaluate", "evaluate_digits", "train_segmenter", "train_expert",
+        "study_algorithms", "study_bundles", "study_strokes", "study_rewards")
+COUNTS = {"evaluate": "images", "evaluate_digits": "digits", "train_segmenter": "updates", "train_expert": "updates"}
 
 
 def given(name, **passed):
@@ -43,7 +45,7 @@ def test_a_run_knows_its_parameters(name):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_mistyped_name_is_refused_with_the_nearest(name):
-    meant = "images" if name == "evaluate" else "digits" if name == "evaluate_digits" else "strokes"
+    meant = COUNTS.get(name, "strokes")
     with pytest.raises(ConfigError, match=f"{meant}z: unknown parameter; did you mean '{meant}'"):
         given(name, **{f"{meant}z": 10})
 
@@ -51,7 +53,7 @@ def test_a_mistyped_name_is_refused_with_the_nearest(name):
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("value, said", [("many", "got 'many'"), (-5, "got -5"), (True, "got True"), (1.5, "got 1.5")])
 def test_a_value_that_cannot_be_is_refused(name, value, said):
-    meant = "images" if name == "evaluate" else "digits" if name == "evaluate_digits" else "strokes"
+    meant = COUNTS.get(name, "strokes")
     with pytest.raises(ConfigError, match=f"{meant}: expected|{meant}: Input") as told: given(name, **{meant: value})
     assert said in str(told.value)
 
