@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 import torch.nn.functional as F
+from ..guide.guidance import Guide
 
 # %% ../../nbs/agent/02_rewards.ipynb #f3a66f68
 class Distance:
@@ -21,6 +22,7 @@ class Distance:
         self,
         canvas: Tensor,  # (B, 3, H, W) in [0, 1]
         target: Tensor,  # (B, 3, H, W) in [0, 1]
+        guide: Guide | None = None,  # what is known of the targets; most distances do not ask
     ) -> Tensor:  # (B,) smaller is closer
         raise NotImplementedError(f"{type(self).__name__} does not say how far a canvas is")
 
@@ -29,15 +31,16 @@ class Distance:
         before: Tensor,  # (B, 3, H, W) canvas before the bundle
         after: Tensor,  # (B, 3, H, W) canvas after it
         target: Tensor,  # (B, 3, H, W)
+        guide: Guide | None = None,  # what is known of the targets
     ) -> Tensor:  # (B,) positive where the canvas came closer
-        return self(before, target) - self(after, target)
+        return self(before, target, guide) - self(after, target, guide)
 
 # %% ../../nbs/agent/02_rewards.ipynb #de00796c
 class L2(Distance):
     "The mean squared error."
     name = "l2"
 
-    def __call__(self, canvas: Tensor, target: Tensor) -> Tensor:
+    def __call__(self, canvas: Tensor, target: Tensor, guide: Guide | None = None) -> Tensor:
         return (canvas - target).square().mean((1, 2, 3))
 
     def patches(
@@ -60,10 +63,10 @@ class WGAN(Distance):
     ):
         self.discriminator = discriminator
 
-    def __call__(self, canvas: Tensor, target: Tensor) -> Tensor:
+    def __call__(self, canvas: Tensor, target: Tensor, guide: Guide | None = None) -> Tensor:
         return self.discriminator(target, target) - self.discriminator(canvas, target)
 
-    def reward(self, before: Tensor, after: Tensor, target: Tensor) -> Tensor:
+    def reward(self, before: Tensor, after: Tensor, target: Tensor, guide: Guide | None = None) -> Tensor:
         return self.discriminator(after, target) - self.discriminator(before, target)
 
 # %% ../../nbs/agent/02_rewards.ipynb #57a4227c
@@ -78,11 +81,11 @@ class Mixture(Distance):
         if not parts: raise ValueError("Mixture: expected at least one (weight, distance), got none")
         self.parts = list(parts)
 
-    def __call__(self, canvas: Tensor, target: Tensor) -> Tensor:
-        return torch.stack([weight * distance(canvas, target) for weight, distance in self.parts]).sum(0)
+    def __call__(self, canvas: Tensor, target: Tensor, guide: Guide | None = None) -> Tensor:
+        return torch.stack([weight * part(canvas, target, guide) for weight, part in self.parts]).sum(0)
 
-    def reward(self, before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-        return torch.stack([weight * distance.reward(before, after, target) for weight, distance in self.parts]).sum(0)
+    def reward(self, before: Tensor, after: Tensor, target: Tensor, guide: Guide | None = None) -> Tensor:
+        return torch.stack([weight * part.reward(before, after, target, guide) for weight, part in self.parts]).sum(0)
 
 # %% ../../nbs/agent/02_rewards.ipynb #0cfe6d36
 @torch.no_grad()
@@ -90,11 +93,12 @@ def calibrate(
     distance: Distance,  # what to measure
     canvases: Tensor,  # (B, T+1, 3, H, W) paintings in progress, at least two canvases each
     targets: Tensor,  # (B, 3, H, W)
+    guide: Guide | None = None,  # what is known of the targets
 ) -> float:  # standard deviation of the rewards: divide a weight by it
     "The spread of a distance's rewards on a fixed set of paintings."
     if canvases.ndim != 5 or canvases.shape[1] < 2:
         raise ValueError(f"expected canvases (B, T+1, 3, H, W) with T >= 1, got {tuple(canvases.shape)}")
-    steps = [distance.reward(canvases[:, t], canvases[:, t + 1], targets) for t in range(canvases.shape[1] - 1)]
+    steps = [distance.reward(canvases[:, t], canvases[:, t + 1], targets, guide) for t in range(canvases.shape[1] - 1)]
     spread = torch.stack(steps).std().item()
     if not spread > 0: raise ValueError(f"expected rewards that differ, got a spread of {spread}: show more paintings")
     return spread
@@ -102,9 +106,7 @@ def calibrate(
 # %% ../../nbs/agent/02_rewards.ipynb #f0d0cfbf
 @dataclass(frozen=True)
 class WarmStart:
-    "Which distance counts at which update: the first alone, then the second fades in."
-    first: Distance  # counts from the start
-    second: Distance  # has all the say at the end
+    "How much a second distance counts at which update: not at all, then more and more."
     until: int  # update at which the second starts to count
     over: int  # updates it takes to fade in; 0 = at once
 
@@ -114,12 +116,3 @@ class WarmStart:
     ) -> float:  # the second distance's share, in [0, 1]
         if update < self.until: return 0.0
         return 1.0 if self.over == 0 else min(1.0, (update - self.until) / self.over)
-
-    def at(
-        self,
-        update: int,  # optimizer updates done
-    ) -> Distance:
-        "The distance to use at this update; a part of weight 0 is left out, so it costs nothing."
-        weight = self.weight(update)
-        if weight in (0.0, 1.0): return self.second if weight else self.first
-        return Mixture([(1 - weight, self.first), (weight, self.second)])

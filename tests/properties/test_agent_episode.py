@@ -1,10 +1,13 @@
 """Episodes: gradients, mirrors, ends, pools that stay mixed and go on after a pause, floats that do not drift."""
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgpaint.agent.episode import Episode, Pool, State
+from sgpaint.guide.guidance import guide_of
 from sgpaint.lab.config import ConfigError, build
 from sgpaint.stroke.canvas import paint
 from sgpaint.stroke.params import FAMILIES
@@ -13,8 +16,8 @@ SIZE = (16, 24)
 RULES = [dict(family=name) for name in FAMILIES] + [dict(layout="huang"), dict(layout="nakano")]
 
 
-def targets(count, generator):
-    return torch.rand(count, 3, 1, 1, generator=generator).expand(count, 3, *SIZE)
+def fresh(episode):
+    return lambda n, g: episode.reset(torch.rand(n, 3, 1, 1, generator=g).expand(n, 3, *SIZE))
 
 
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: next(iter(rules.values())))
@@ -44,18 +47,46 @@ def test_a_mirrored_world_is_a_world(rules):
     assert torch.allclose(episode.mirror(episode.mirror(action)), action, atol=1e-6)
 
 
-def test_planes_are_canvas_target_step_place_and_extras():
-    episode = Episode(strokes=4, bundle=2)
-    extras = {"mask": torch.rand(2, 1, *SIZE), "focus": torch.rand(2, 1, *SIZE)}
-    state = episode.reset(torch.rand(2, 3, *SIZE), extras)
-    state = episode.next(state, torch.rand(2, episode.outputs))
+def test_planes_are_canvas_target_step_place_and_the_maps_that_are_seen():
+    episode = Episode(strokes=4, bundle=2, sees=("mask", "focus"))
+    guide = guide_of((torch.rand(2, 1, *SIZE) > 0.3).float(), SIZE, focus=torch.rand(2, 1, *SIZE))
+    state = episode.next(episode.reset(torch.rand(2, 3, *SIZE), guide), torch.rand(2, episode.outputs))
     planes = episode.planes(state, before=torch.zeros_like(state.canvas))
     assert planes.shape == (2, 14, *SIZE)
     assert (planes[:, :3] == 0).all() and torch.equal(planes[:, 3:6], state.canvas)
     assert torch.equal(planes[:, 6:9], state.target) and (planes[:, 9] == 0.5).all()
-    assert torch.equal(planes[:, 12:13], extras["mask"]) and torch.equal(planes[:, 13:], extras["focus"])
-    assert torch.equal(state[[1]].extras["mask"], extras["mask"][[1]])
-    assert torch.equal(state.mirror().extras["mask"], extras["mask"].flip(-1))
+    assert torch.equal(planes[:, 12:13], guide.mask) and torch.equal(planes[:, 13:], guide.focus)
+    assert torch.equal(state[[1]].guide.mask, guide.mask[[1]]) and torch.equal(state[[1]].guide.box, guide.box[[1]])
+    assert torch.equal(state.mirror().guide.mask, guide.mask.flip(-1))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(["paper", "masked"]), st.integers(0, 4), st.integers(0, 10**6))
+def test_two_levels_are_eq_3_then_eq_4(composite, foreground, seed):
+    generator = torch.Generator().manual_seed(seed)
+    episode = Episode(strokes=4, bundle=4, composite=composite, foreground=foreground)
+    mask = (torch.rand(1, 1, *SIZE, generator=generator) > 0.3).float()
+    state = episode.reset(torch.rand(1, 3, *SIZE, generator=generator), guide_of(mask, SIZE))
+    state = State(torch.rand(1, 3, *SIZE, generator=generator), state.target, state.step, state.guide)
+    action = torch.rand(1, episode.outputs, generator=generator)
+    canvas = state.canvas
+    for stroke, layer in zip(episode.read(action)[0], episode.layers, strict=True):
+        own = mask if layer else 1 - mask
+        alpha = paint(torch.zeros(1, 3, *SIZE), torch.cat([stroke[:-3], torch.ones(3)]).view(1, 1, -1))[:, :1]
+        inked = paint(torch.zeros(1, 3, *SIZE), stroke.view(1, 1, -1))
+        erased = alpha * own if composite == "masked" else alpha
+        canvas = canvas * (1 - erased) + inked * own
+    assert torch.allclose(episode.next(state, action).canvas, canvas, atol=2e-4)
+
+
+@pytest.mark.parametrize("composite", ["paper", "masked"])
+def test_a_mirrored_world_of_two_levels_is_a_world(composite):
+    episode = Episode(strokes=5, composite=composite, sees=("mask",))
+    guide = guide_of((torch.rand(3, 1, *SIZE) > 0.5).float(), SIZE)
+    state, action = episode.reset(torch.rand(3, 3, *SIZE), guide), torch.rand(3, episode.outputs)
+    one, other = episode.next(state.mirror(), episode.mirror(action)), episode.next(state, action).mirror()
+    assert ((one.canvas - other.canvas).abs() > 1e-3).float().mean() < 0.005
+    assert torch.allclose(one.guide.box, other.guide.box, atol=1e-6)
 
 
 @settings(max_examples=15)
@@ -64,7 +95,7 @@ def test_a_pool_against_one_painting_at_a_time(batch, bundles, mixed, seed):
     episode = Episode(strokes=bundles, bundle=1, family="block")
     generator = torch.Generator().manual_seed(seed)
     actions = torch.Generator().manual_seed(seed)
-    pool = Pool(episode, targets, batch, generator, mixed)
+    pool = Pool(episode, fresh(episode), batch, generator, mixed)
     before, previous = pool.state, None
     for _ in range(3 * bundles):
         state, action, after, terminated = pool.advance(lambda s: torch.rand(len(s), 7, generator=actions))
@@ -89,11 +120,11 @@ def test_a_pool_against_one_painting_at_a_time(batch, bundles, mixed, seed):
 def test_a_pool_goes_on_where_it_stopped():
     episode = Episode(strokes=6, bundle=2)
     policy = lambda state: torch.full((len(state), episode.outputs), 0.3)  # noqa: E731
-    pool = Pool(episode, targets, 5, torch.Generator().manual_seed(2))
+    pool = Pool(episode, fresh(episode), 5, torch.Generator().manual_seed(2))
     pool.advance(policy)
-    kept = {name: value.clone() for name, value in pool.state_dict().items()}
+    kept = copy.deepcopy(pool.state_dict())
     ahead = [pool.advance(policy) for _ in range(7)][-1]
-    woken = Pool(episode, targets, 5, torch.Generator())
+    woken = Pool(episode, fresh(episode), 5, torch.Generator())
     woken.load_state_dict(kept)
     again = [woken.advance(policy) for _ in range(7)][-1]
     assert torch.equal(ahead.after.canvas, again.after.canvas) and torch.equal(ahead.after.target, again.after.target)

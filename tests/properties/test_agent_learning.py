@@ -165,7 +165,7 @@ def test_one_picture_can_be_learned(algorithm):
     free = algorithm != "model"                                # a critic must see strokes of many kinds first: noise
     learner = Learner(new_game(algorithm, scale=0.2, lookahead=False, actor_lr=3e-4 if free else 1e-3))
     game, errors = learner.game, []
-    pool = Pool(EPISODE, lambda n, _: bird.expand(n, -1, -1, -1), 8, torch.Generator().manual_seed(0))
+    pool = Pool(EPISODE, lambda n, _: EPISODE.reset(bird.expand(n, -1, -1, -1)), 8, torch.Generator().manual_seed(0))
 
     def error():
         *_, (state, _) = play(EPISODE, lambda s: act(game, s), bird)

@@ -66,7 +66,7 @@ def test_the_ring_holds_what_a_list_would(lanes, spare, steps, seed, turns):
 def filled(turns=9, seed=0):
     episode = Episode(strokes=8, bundle=2)
     generator = torch.Generator().manual_seed(seed)
-    pool = Pool(episode, lambda n, g: torch.rand(n, 3, 16, 16, generator=g), 3, generator)
+    pool = Pool(episode, lambda n, g: episode.reset(torch.rand(n, 3, 16, 16, generator=g)), 3, generator)
     ring = Replay(episode, (16, 16), 7, 3)
     for _ in range(turns):
         last = pool.advance(lambda state: torch.rand(len(state), episode.outputs, generator=generator))
