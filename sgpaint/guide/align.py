@@ -46,8 +46,9 @@ def theta(box: Tensor,  # (B, 4) x, y, w, h: top-left corner and sides, fraction
 # %% ../../nbs/guide/00_align.ipynb #a25edfaa
 def _sizes(pictures, box, size):
     "Heights and widths, before and after, of a well-formed request."
-    if pictures.ndim != 4 or not pictures.is_floating_point():
-        raise ValueError(f"pictures: expected float (B, C, H, W), got {pictures.dtype} {tuple(pictures.shape)}")
+    if pictures.ndim != 4 or not pictures.is_floating_point() or min(pictures.shape[2:]) < 2:
+        raise ValueError("pictures: expected float (B, C, H, W) of 2 x 2 pixels or more, "
+                         f"got {pictures.dtype} {tuple(pictures.shape)}")
     _checked(box, len(pictures))
     old = pictures.shape[-2], pictures.shape[-1]
     new = old if size is None else tuple(size)
