@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from kornia.filters import sobel
 from torch import Tensor, nn
 
+from .expert import check_classes
+
 # %% ../../nbs/guide/03_focus.ipynb #20179afb
 def _ruled(module, swish):
     "Whether gradients through this module are guided."
@@ -90,6 +92,7 @@ def _asked(expert, images, classes, swish):
         raise ValueError(f"images: expected float (B, C, H, W) with one picture or more, got {images.dtype} {tuple(images.shape)}")
     if classes.shape != images.shape[:1] or classes.is_floating_point():
         raise ValueError(f"classes: expected {len(images)} integers, got {classes.dtype} {tuple(classes.shape)}")
+    check_classes(expert, classes)
     if swish not in ("refuse", "extension"): raise ValueError(f"swish: expected refuse or extension, got {swish!r}")
     if any(p.is_inference() for p in expert.parameters()):
         raise ValueError("expert: its weights were made under inference_mode and have no gradients; make it outside")
@@ -113,11 +116,9 @@ def normalised(gradients: Tensor,  # (B, C, H, W)
 def _gradients(expert, images, classes, method, swish):
     "(B, C, H, W) gradients of each picture's class score, guided or plain."
     images, classes = images.detach().clone().requires_grad_(), classes.clone()
-    with torch.no_grad(): _known(expert(images[:1]), classes)
     if method == "gradient":
         scores = expert(images)[torch.arange(len(images)), classes]
         return torch.autograd.grad(scores.sum(), images)[0]
-    _refuse_unheard(expert, images[:1].detach(), swish)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
         return _guided(expert, swish).attribute(images, classes)
@@ -137,6 +138,8 @@ def guided_maps(expert: nn.Module,       # pictures to logits (B, K); used as in
     try:
         with torch.inference_mode(False), torch.enable_grad():
             expert.eval()
+            if method == "guided": _refuse_unheard(expert, images[:1].detach(), swish)
+            with torch.no_grad(): _known(expert(images[:1]), classes)
             parts = zip(images.split(batch), classes.split(batch), strict=True)
             maps = [normalised(_gradients(expert, *part, method, swish)).detach() for part in parts]
             return torch.cat(maps)
