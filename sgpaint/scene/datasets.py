@@ -182,7 +182,7 @@ def find(
     elif root:
         raise DataError(f"built-in {dataset} are drawn by seed and have no files, got root={root!r}: leave one out")
     drawn = f"built-in {known.subject} v{VERSION}{view}"
-    return Found(dataset, "builtin", None, drawn if source == "builtin" else f"{known.title} was NOT FOUND: {drawn}")
+    return Found(dataset, "builtin", None, drawn if source == "builtin" else f"{drawn} ({known.title} was NOT FOUND)")
 
 # %% ../../nbs/scene/11_datasets.ipynb #128cfca7
 def listing(

@@ -3,9 +3,11 @@ import ast
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from sgpaint.agent.painter import load_agent, paint_with
 from sgpaint.agent.training import configure, train
@@ -92,3 +94,25 @@ def test_an_agent_refuses_what_is_no_picture(tmp_path):
     with pytest.raises(ValueError, match="divide bytes by 255"): paint_with(agent, hole.nan_to_num(200.0))
     with pytest.raises(ValueError, match=r"\(3, H, W\)"): paint_with(agent, hole[:1])
     with pytest.raises(DataError, match="no file"): paint_with(agent, tmp_path / "nothing.png")
+
+
+def write_cars(root):
+    "A few cars in the layout of Cars-196."
+    (root / "devkit").mkdir(parents=True)
+    savemat(root / "devkit/cars_meta.mat", {"class_names": np.array([["Sedan 2012"]], object)}, do_compression=True)
+    fields = [(name, object) for name in ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")]
+    rows = np.array([[(5, 5, 30, 20, 1, f"{i}.png") for i in range(6)]], fields)
+    for split, table in (("train", "devkit/cars_train_annos.mat"), ("test", "cars_test_annos_withlabels.mat")):
+        (root / f"cars_{split}").mkdir()
+        savemat(root / table, {"annotations": rows}, do_compression=True)
+        for i in range(6): Image.new("RGB", (40, 30), (30 * i, 90, 200)).save(root / f"cars_{split}/{i}.png")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_cars_are_trained_on_where_they_are_and_else_on_built_in_ones(there, tmp_path, monkeypatch, capsys):
+    "The configuration of `papermill nbs/train.ipynb out.ipynb -p dataset cars`."
+    for name in ("SGPAINT_DATA", "SGPAINT_HOME", "SGPAINT_CACHE"): monkeypatch.setenv(name, str(tmp_path))
+    if there: write_cars(tmp_path / "stanford_cars")
+    train(configure(dataset="cars", smoke=True, device="cpu", out_dir=str(tmp_path / "run")))
+    found = f"Cars-196, files in {tmp_path / 'stanford_cars'}" if there else "built-in cars v1 (Cars-196 was NOT FOUND)"
+    assert capsys.readouterr().out.startswith(f"training on {found}")
