@@ -27,7 +27,8 @@ def tight_box(mask: Tensor,  # (B, 1, H, W), object where > 0.5
 def _checked(box, batch=None):
     "The box as it is, or an error that names the first bad one."
     if box.ndim != 2 or box.shape[1] != 4 or batch not in (None, len(box)):
-        raise ValueError(f"box: expected ({'B' if batch is None else batch}, 4), got {tuple(box.shape)}; one box a picture")
+        raise ValueError(f"box: expected ({'B' if batch is None else batch}, 4), one box a picture, "
+                         f"got {tuple(box.shape)}")
     good = box.isfinite().all(1) & (box[:, 2:] > 0).all(1)
     if not good.all():
         i = int(good.logical_not().nonzero()[0])

@@ -82,14 +82,15 @@ def _refuse_unheard(expert, image, swish):
     loose = sorted({node.name().split("Backward")[0] for node in nodes - made} & set(BENDS))
     if loose: raise ValueError(f"guided_maps: {name} bends its signal with {', '.join(loose)} outside nn.ReLU modules, "
                                f"where the rule cannot reach; write them as nn.ReLU modules, {other}")
-    if not made & nodes: raise ValueError(f"guided_maps: {name} has no nn.ReLU module on its way to the logits, so nothing is "
-                                           "guided; ask for method='gradient'")
+    if not made & nodes: raise ValueError(f"guided_maps: {name} has no nn.ReLU module on its way to the logits, so "
+                                          "nothing is guided; ask for method='gradient'")
 
 # %% ../../nbs/guide/03_focus.ipynb #2f3e6265
 def _asked(expert, images, classes, swish):
     "Refuse a question that is not well formed."
     if images.ndim != 4 or not len(images) or not images.is_floating_point():
-        raise ValueError(f"images: expected float (B, C, H, W) with one picture or more, got {images.dtype} {tuple(images.shape)}")
+        raise ValueError("images: expected float (B, C, H, W) with one picture or more, "
+                         f"got {images.dtype} {tuple(images.shape)}")
     if classes.shape != images.shape[:1] or classes.is_floating_point():
         raise ValueError(f"classes: expected {len(images)} integers, got {classes.dtype} {tuple(classes.shape)}")
     check_classes(expert, classes)
