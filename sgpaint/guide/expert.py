@@ -27,7 +27,7 @@ from ..lab.run import progress
 from ..scene.datasets import DataError, cache_home
 from ..scene.loading import SceneSet
 
-# %% ../../nbs/guide/02_expert.ipynb #571a3318
+# %% ../../nbs/guide/02_expert.ipynb #faf81abb
 CHANNELS, SIDE = (32, 64, 128, 128), 64  # of the convolutions; pixels a side it is trained at
 
 
@@ -39,7 +39,8 @@ class Expert(nn.Module):
         super().__init__()
         self.made = {"classes": classes, "channels": list(channels), "side": side}
         widths = (3, *channels)
-        layers = [layer(a, b, 3 if i else 5, 2 if i + 1 < len(channels) else 1) for i, (a, b) in enumerate(pairwise(widths))]
+        last = len(channels) - 1
+        layers = [layer(a, b, 3 if i else 5, 2 if i < last else 1) for i, (a, b) in enumerate(pairwise(widths))]
         self.side, self.trunk, self.head = side, nn.Sequential(*layers), nn.Linear(channels[-1], classes)
         self.register_buffer("seen", torch.zeros(classes, dtype=torch.int64))
 
@@ -49,7 +50,7 @@ class Expert(nn.Module):
     ) -> Tensor:  # (B, classes) logits
         return self.head(self.trunk(images - 0.5).amax((2, 3)))
 
-# %% ../../nbs/guide/02_expert.ipynb #4b4bcbab
+# %% ../../nbs/guide/02_expert.ipynb #73ae2176
 def check_labels(
     labels: Tensor,  # (B,) int64
     classes: int,  # how many there are
@@ -71,8 +72,8 @@ def check_classes(
     if seen is None: return
     check_labels(labels, len(seen))
     if strange := sorted({int(k) for k in labels if seen[int(k)] == 0}):
-        raise ValueError(f"the expert has never seen class {', '.join(map(str, strange))}: train it on pictures of them, "
-                         f"or paint other ones; it knows {seen.nonzero()[:, 0].tolist()}")
+        raise ValueError(f"the expert has never seen class {', '.join(map(str, strange))}: train it on pictures of "
+                         f"them, or paint other ones; it knows {seen.nonzero()[:, 0].tolist()}")
 
 # %% ../../nbs/guide/02_expert.ipynb #391f24e5
 def step_together(
@@ -202,7 +203,7 @@ def load_expert(path: str | Path, device: str = "auto") -> Expert:  # in evaluat
     expert.load_state_dict(state["weights"])
     return expert.to(pick_device(device)).eval()
 
-# %% ../../nbs/guide/02_expert.ipynb #cfa8ce82
+# %% ../../nbs/guide/02_expert.ipynb #3a71ca5b
 def known_class(scenes: SceneSet) -> Tensor:  # (n,) bool
     "Which pictures of a set have a class; an error where none has."
     if not scenes.class_names or not (scenes.labels >= 0).any():
@@ -217,9 +218,9 @@ def expert_for(
     seed: int = 0,
     device: str = "auto",
 ) -> Expert:  # in evaluation mode
-    "The expert of a set of scenes: trained once, then read from the user's cache; pictures without a class are left out."
+    "The expert of the pictures of a set that have a class: trained once, then read from the user's cache."
     rows, images, labels = known_class(scenes), scenes.images(), scenes.labels
-    recipe = [list(CHANNELS), RATE, DECAY, len(scenes.class_names), updates, batch, seed]
+    recipe = [list(CHANNELS), RATE, DECAY, SHIFT, RISE, len(scenes.class_names), updates, batch, seed]
     name = fingerprint(images, labels, recipe)
     path, start = cache_home() / "experts" / name, time.perf_counter()
     found = path.is_dir()
@@ -232,7 +233,14 @@ def expert_for(
     print(f"expert {name} of {scenes.title}: {how} ({time.perf_counter() - start:.1f} s)")
     return expert
 
-# %% ../../nbs/guide/02_expert.ipynb #847e839f
+# %% ../../nbs/guide/02_expert.ipynb #56be9f22
+def _columns(class_map: Sequence[int | None]) -> list[int]:
+    "The column to read for each of our classes; any for a class that is not known there."
+    if all(k is None for k in class_map):
+        raise ValueError(f"class_map: expected a number for one class or more, got {list(class_map)}")
+    return [0 if k is None else k for k in class_map]
+
+# %% ../../nbs/guide/02_expert.ipynb #fa375082
 class AdaptedExpert(nn.Module):
     "Any classifier in the place of an `Expert`."
     mean: Tensor
@@ -249,10 +257,7 @@ class AdaptedExpert(nn.Module):
         output: int | str | None = None,  # where the logits are in a tuple or dict
     ):
         super().__init__()
-        if not class_map or all(k is None for k in class_map):
-            raise ValueError(f"class_map: expected a number for one class or more, got {list(class_map)}")
-        self.net, self.side, self.output = net, side, output
-        self.columns = [0 if k is None else k for k in class_map]
+        self.net, self.side, self.output, self.columns = net, side, output, _columns(class_map)
         self.register_buffer("seen", torch.tensor([int(k is not None) for k in class_map]))
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
@@ -265,10 +270,11 @@ class AdaptedExpert(nn.Module):
         logits = out if self.output is None else out[self.output]
         if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] <= max(self.columns):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(f"expected logits (B, {max(self.columns) + 1} or more), got {got}; `output` says where they are")
+            raise ValueError(f"expected logits (B, {max(self.columns) + 1} or more), got {got}; "
+                             "`output` says where they are")
         return logits[:, self.columns].masked_fill(self.seen == 0, torch.finfo(logits.dtype).min)
 
-# %% ../../nbs/guide/02_expert.ipynb #69a6dff0
+# %% ../../nbs/guide/02_expert.ipynb #92ae129c
 def efficientnet(
     name: str = "efficientnet_b0",  # or efficientnet_b7, any classifier of torchvision with a `classifier` at its end
     classes: int = 0,  # 0 = ImageNet's 1000 as they are; else a new last layer, to be trained
@@ -277,7 +283,8 @@ def efficientnet(
 ) -> AdaptedExpert:  # in evaluation mode
     "A classifier of torchvision with ImageNet weights."
     vision = pretrained("torchvision.models", f"the expert {name}")
-    if name not in (known := vision.list_models(module=vision)): raise ConfigError(f"no expert {name!r}{nearest(name, known)}")
+    known = vision.list_models(module=vision)
+    if name not in known: raise ConfigError(f"no expert {name!r}{nearest(name, known)}")
     weights = vision.get_model_weights(name).DEFAULT
     net, how = downloaded(lambda: vision.get_model(name, weights=weights), name), weights.transforms()
     count = classes or len(weights.meta["categories"])

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['BLOCK', 'BLOCKS', 'CHANNELS', 'WIDTH', 'SIDE', 'BOX_WEIGHT', 'BOX_BEND', 'RATE', 'DECAY', 'RISE', 'IMAGENET_MEAN',
-           'IMAGENET_STD', 'Scenes', 'fingerprint', 'kept', 'masks_of', 'layer', 'places', 'BoxHead', 'Segmenter',
-           'losses', 'varied', 'segmenter_steps', 'new_segmenter', 'train_segmenter', 'check_pictures', 'at_side',
-           'segment', 'box_iou', 'held_out_figures', 'save_segmenter', 'load_segmenter', 'segmenter_for', 'masks_by',
-           'filled', 'AdaptedSegmenter', 'pretrained', 'downloaded', 'pretrained_segmenter']
+           'IMAGENET_STD', 'Scenes', 'fingerprint', 'kept', 'masks_of', 'layer', 'places', 'inside', 'BoxHead',
+           'Segmenter', 'losses', 'varied', 'segmenter_steps', 'new_segmenter', 'train_segmenter', 'check_pictures',
+           'at_side', 'segment', 'box_iou', 'held_out_figures', 'save_segmenter', 'load_segmenter', 'segmenter_for',
+           'masks_by', 'filled', 'AdaptedSegmenter', 'pretrained', 'downloaded', 'pretrained_segmenter']
 
 # %% ../../nbs/guide/01_segment.ipynb #930346ae
 import hashlib
@@ -69,7 +69,8 @@ def _mask_bytes(scenes: Scenes, i: int) -> Tensor:
     "The mask of one scene as bytes, checked."
     scene = scenes[i]
     if scene.mask is None:
-        raise DataError(f"{scene.name or f'scene {i}'} of {scenes.title} has no mask: let a segmenter find it (masks_by)")
+        raise DataError(f"{scene.name or f'scene {i}'} of {scenes.title} has no mask: "
+                        "let a segmenter find it (masks_by)")
     if tuple(scene.mask.shape) != (1, scenes.size, scenes.size):
         want = (1, scenes.size, scenes.size)
         raise DataError(f"{scene.name}: expected a mask of the picture's size {want}, got {tuple(scene.mask.shape)}")
@@ -128,7 +129,12 @@ def places(features: Tensor) -> Tensor:  # (B, any, h, w) to (2, h, w): x, then 
     x, y = ((torch.arange(n, device=features.device) + 0.5) / n for n in (w, h))
     return torch.stack([x.expand(h, w), y[:, None].expand(h, w)])
 
-# %% ../../nbs/guide/01_segment.ipynb #825f3b94
+# %% ../../nbs/guide/01_segment.ipynb #b5e65ae4
+def inside(x: Tensor) -> Tensor:
+    "Cut to [0, 1], with the gradient of x itself."
+    return x + (x.clamp(0, 1) - x).detach()
+
+# %% ../../nbs/guide/01_segment.ipynb #6b663d80
 class BoxHead(nn.Module):
     "Places vote for a box, in convolutions."
     def __init__(self, channels: int):
@@ -143,8 +149,7 @@ class BoxHead(nn.Module):
         votes, here = self.votes(torch.cat([features, here], 1)).flatten(2), here.flatten(2)
         weight = votes[:, :1].softmax(-1)
         reach = F.softplus(votes[:, 1:] - 1.5) + 1e-3  # left, up, right, down
-        low = (weight * (here - reach[:, :2])).sum(-1).clamp(0, 1)
-        high = (weight * (here + reach[:, 2:])).sum(-1).clamp(0, 1)
+        low, high = inside((weight * (here - reach[:, :2])).sum(-1)), inside((weight * (here + reach[:, 2:])).sum(-1))
         return torch.cat([low, high - low], 1)
 
 # %% ../../nbs/guide/01_segment.ipynb #fa957ae5
@@ -269,7 +274,8 @@ def check_pictures(images: Tensor) -> None:
     if not len(images): raise ValueError("expected one picture or more, got none")
     if not images.isfinite().all(): raise ValueError("expected finite pictures, got NaN or infinity")
     if images.min() < -0.01 or images.max() > 1.01:
-        raise ValueError(f"expected pictures in [0, 1], got {images.min():.3g} to {images.max():.3g}: divide bytes by 255")
+        raise ValueError(f"expected pictures in [0, 1], got {images.min():.3g} to {images.max():.3g}: "
+                         "divide bytes by 255")
 
 
 def at_side(images: Tensor, side: int) -> Tensor:
@@ -338,7 +344,7 @@ def load_segmenter(path: str | Path, device: str = "auto") -> Segmenter:  # in e
     net.load_state_dict(state["weights"])
     return net.to(pick_device(device)).eval()
 
-# %% ../../nbs/guide/01_segment.ipynb #fcf05ee2
+# %% ../../nbs/guide/01_segment.ipynb #c2960537
 def segmenter_for(
     scenes: Scenes,  # with masks: pictures to learn from, never those to be judged
     updates: int = 400,
@@ -347,7 +353,7 @@ def segmenter_for(
     device: str = "auto",
 ) -> Segmenter:  # in evaluation mode
     "The segmenter of a set of scenes: trained once, then read from the user's cache."
-    recipe = [list(CHANNELS), WIDTH, BOX_WEIGHT, BOX_BEND, RATE, DECAY, updates, batch, seed]
+    recipe = [list(CHANNELS), WIDTH, BOX_WEIGHT, BOX_BEND, RATE, DECAY, RISE, updates, batch, seed]
     name = fingerprint(scenes.images(), *masks_of(scenes), recipe)
     path, start = cache_home() / "segmenters" / name, time.perf_counter()
     found = path.is_dir()

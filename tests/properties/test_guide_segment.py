@@ -72,6 +72,15 @@ def test_a_box_is_never_of_zero_area_however_sure_the_votes_are():
     assert (net(torch.rand(2, 3, 64, 64))[1][:, 2:] > 0).all()
 
 
+def test_a_side_voted_out_of_the_frame_can_come_back():
+    net = new_segmenter(device="cpu")
+    with torch.no_grad(): net.box.votes[-1].bias.fill_(5)           # every side far outside
+    boxes = net(torch.rand(1, 3, 64, 64))[1]
+    assert torch.allclose(boxes, torch.tensor([[0.0, 0.0, 1.0, 1.0]]))
+    (boxes - torch.tensor([[0.2, 0.2, 0.4, 0.4]])).square().sum().backward()
+    assert net.box.votes[-1].bias.grad[1:].abs().min() > 0.1
+
+
 def test_segment_gives_back_the_size_asked_and_leaves_the_network_as_it_was():
     net = new_segmenter(device="cpu").train()
     images = torch.rand(5, 3, 96, 128)
