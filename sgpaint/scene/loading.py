@@ -127,12 +127,11 @@ class SceneSet:
         return len(self.seeds) or len(self.entries)
 
     def __getitem__(self, i: int) -> Scene:
-        return _scene((self.seeds or self.entries)[i], self.size, self.cropped, self.subject, self.class_names,
-                      self.found.title)
+        known = self.subject, self.class_names, self.found.title
+        return _scene((self.seeds or self.entries)[i], self.size, self.cropped, *known)
 
     @cached_property
-    def _cached(self):
-        return fill_cache(self)
+    def _cached(self): return fill_cache(self)
 
     def images(self) -> torch.Tensor:  # (n, 3, size, size) uint8, mapped from disk
         "All pictures as bytes, made once and kept in the user's cache."
