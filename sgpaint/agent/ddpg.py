@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .episode import Episode, State, Transition
-from .guided import known, through_mask
+from .guided import through_mask
 from .rewards import L2, Distance
-from ..guide.guidance import Guide, Instances
+from ..guide.guidance import Guide, Instances, known
 from ..lab.machine import compiled
 from ..lab.objectives import gradient_penalty, pair, wgan_critic_loss
 
@@ -302,7 +302,8 @@ def play(
 ) -> Iterator[tuple[State, Tensor]]:
     "Paint the targets from the empty canvas: after every step, the state and the action that led to it."
     several = guide if isinstance(guide, Instances) else None
-    state = episode.reset(targets, guide if several is None else several.pick(torch.zeros(len(targets)).long()))
+    first = guide.pick(torch.zeros(len(targets)).long()) if isinstance(guide, Instances) else guide
+    state = episode.reset(targets, first)
     for _ in range(episode.steps):
         if several is not None:
             state = replace(state, guide=several.pick(several.most_wrong(state.canvas, targets)))

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 import torch
 from torch import Tensor
-from ..stroke.canvas import RULES, blank, paint, stencil
+from ..stroke.canvas import RULES, Stencil, blank, paint, stencil
 from ..stroke.params import HUANG, NAKANO, family, from_huang, from_nakano
 from .networks import coordinates
-from ..guide.guidance import Guide
+from ..guide.guidance import Guide, known
 
 # %% ../../nbs/agent/04_episode.ipynb #56fe46eb
 @dataclass(frozen=True)
@@ -174,10 +174,10 @@ class Episode(Actions):
         canvas = paint(state.canvas, self.read(action), self.family, stencil=self.stencil(state))
         return replace(state, canvas=canvas, step=state.step + 1)
 
-    def stencil(self, state: State):
+    def stencil(self, state: State) -> Stencil | None:
         "What confines the strokes of a bundle: 1 - S the background's, S the foreground's; None where nothing does."
         if self.composite == "plain": return None
-        mask = state.guide.mask
+        mask = known(state.guide).mask
         return stencil(torch.cat([1 - mask, mask], 1), self.layers, self.composite)
 
     def planes(self, state: State, before: Tensor | None = None) -> Tensor:
@@ -186,7 +186,7 @@ class Episode(Actions):
         step = (state.step / self.steps).to(state.canvas.dtype)[:, None, None, None].expand(batch, 1, height, width)
         place = coordinates((height, width), state.canvas.device).expand(batch, -1, -1, -1)
         front = [] if before is None else [before]
-        maps = [getattr(state.guide, name) for name in self.sees]
+        maps = [getattr(known(state.guide), name) for name in self.sees]
         return torch.cat([*front, state.canvas, state.target, step, place, *maps], 1)
 
     def terminated(self, state: State) -> Tensor:

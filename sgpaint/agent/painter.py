@@ -7,6 +7,7 @@ __all__ = ['Agent', 'load_agent', 'as_picture', 'guidance_for', 'stroke_rewards'
 
 # %% ../../nbs/agent/08_painter.ipynb #e82502f3
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 import torch
@@ -56,9 +57,10 @@ def load_agent(
     episode = build_episode(config)
     actor = build_players(config, episode).live["actor"]
     actor.load_state_dict(saved["actor"])
-    found = {name: read(Path(run) / name) if (Path(run) / name).is_dir() else None
-             for name, read in (("segmenter", load_segmenter), ("expert", load_expert))}
-    return Agent(fold(actor.eval()), episode, config, **found)
+    segmenter, expert = Path(run) / "segmenter", Path(run) / "expert"
+    return Agent(
+        fold(actor.eval()), episode, config, load_segmenter(segmenter) if segmenter.is_dir() else None,
+        load_expert(expert) if expert.is_dir() else None)
 
 # %% ../../nbs/agent/08_painter.ipynb #1abeea4f
 def as_picture(
@@ -91,26 +93,27 @@ def guidance_for(
     if not agent.episode.guided:
         if masks is None: return None
         raise ValueError("masks: this agent was trained without guidance and cannot use them; leave them out")
-    if masks is None and agent.segmenter is None:
-        raise ValueError("masks: this agent needs a mask for each object of the picture, (K, H, W), and has no segmenter "
-                         "of its own; give them")
-    if masks is None: found = segment(agent.segmenter, target)[0]
+    if masks is None:
+        if agent.segmenter is None:
+            raise ValueError("masks: this agent needs a mask for each object of the picture, (K, H, W), and has no "
+                             "segmenter of its own; give them")
+        found = segment(agent.segmenter, target)[0]
     else:
         expected, got = tuple(size or target.shape[2:]), tuple(masks.shape)
         if len(got) != 3 or got[1:] != expected or not got[0]:
             raise ValueError(f"masks: expected (K, {expected[0]}, {expected[1]}), the picture's size, got {got}")
         found = _square(masks.float(), target.shape[-1])
-    checked = guide_of(found.transpose(0, 1), target.shape[2:])
-    asked = agent.expert is not None and "focus" in agent.episode.sees
-    focus = maps_of(agent.expert, target, torch.tensor([-1])) if asked else torch.zeros_like(target[:, :1])
+    checked, focus = guide_of(found.transpose(0, 1), (target.shape[2], target.shape[3])), torch.zeros_like(target[:, :1])
+    if agent.expert is not None and "focus" in agent.episode.sees:
+        focus = maps_of(agent.expert, target, torch.tensor([-1]))
     return Instances(checked.mask.transpose(0, 1), checked.box[None], focus)
 
 # %% ../../nbs/agent/08_painter.ipynb #34ddcf18
 @torch.no_grad()
 def stroke_rewards(
     episode: Episode,
-    before: list[State],  # the state of one picture before each step
-    strokes: list[Tensor],  # (1, bundle, P) of each step
+    before: Sequence[State],  # the state of one picture before each step
+    strokes: Sequence[Tensor],  # (1, bundle, P) of each step
 ) -> Tensor:  # (N,)
     "How much the mean squared error fell with each stroke (H Eq 1, stroke by stroke)."
     errors = [mse(before[0].canvas, before[0].target)]

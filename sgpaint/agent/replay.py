@@ -7,7 +7,7 @@ __all__ = ['KEPT', 'ring_bytes', 'to_bytes', 'Rows', 'Written', 'Replay', 'mirro
 
 # %% ../../nbs/agent/05_replay.ipynb #d0d906ba
 from .episode import Episode, State, Transition, mirrored_where
-from ..guide.guidance import Guide
+from ..guide.guidance import Guide, known
 import torch
 from torch import Tensor
 
@@ -89,7 +89,7 @@ class Written(Rows):
         if len(fresh):
             self.targets[self.row[fresh]] = to_bytes(state.target[fresh]).to(device)
             self.canvases[self.row[fresh], 0] = to_bytes(state.canvas[fresh]).to(device)
-            if self.episode.guided: self.told(self.row[fresh], state.guide[fresh])
+            if self.episode.guided: self.told(self.row[fresh], known(state.guide)[fresh])
         self.canvases[self.row, step + 1] = to_bytes(after.canvas).to(device)
         self.actions[self.row, step] = action.to(self.actions)
         self.length[self.row] += 1

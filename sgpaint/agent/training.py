@@ -34,7 +34,7 @@ from .networks import Actor, Critic, Discriminator
 from .replay import Replay, mirrored
 from .rewards import L2, WGAN, Distance, Mixture, WarmStart, calibrate
 from ..guide.expert import Expert, expert_for, load_expert, save_expert, step_together
-from ..guide.guidance import Guidance, Guide, gather, maps_of, with_focus
+from ..guide.guidance import Guidance, Guide, Instances, gather, maps_of, with_focus
 from ..guide.segment import Segmenter, fingerprint, load_segmenter, save_segmenter, segment, segmenter_for
 from ..lab import checkpoint
 from ..lab.config import ConfigError, as_dict, build, home, nearest
@@ -350,13 +350,33 @@ class Told:
         "The guide of some training pictures, one object each (SG-26)."
         if self.train is None: return None
         guide = self.train.at(places).draw(generator)
-        return replace(guide, focus=maps_of(self.expert, images, self.labels[places])) if self.together else guide
+        if self.expert is None or not self.together: return guide
+        return replace(guide, focus=maps_of(self.expert, images, self.labels[places]))
+
+    def places(self, episode: Episode, count: int) -> Tensor:
+        "Which of the held-out pictures can be painted: with guidance, those that show an object."
+        return self.held_out.with_object() if episode.guided and self.held_out is not None else torch.arange(count)
+
+    def of(self, episode: Episode, places: Tensor, device: torch.device) -> Instances | None:
+        "What the painter is told of some held-out pictures; None where it needs nothing."
+        return self.held_out.at(places).to(device) if episode.guided and self.held_out is not None else None
 
     def learn(self, images: Tensor, generator: torch.Generator) -> None:
         "One step of an expert that learns beside the agent (SG-25: batches of 64)."
-        if self.optimizer is None: return
+        if self.expert is None or self.optimizer is None: return
         places = torch.randint(len(images), (64,), generator=generator)
         step_together(self.expert, self.optimizer, images[places].float() / 255, self.labels[places])
+
+    def state_dict(self) -> dict | None:
+        "The expert, where it learns; None where nothing of this changes."
+        if self.expert is None or self.optimizer is None: return None
+        return {"net": dict(self.expert.state_dict()), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, saved: dict | None) -> None:
+        "Put the expert where it was."
+        if saved is None or self.expert is None or self.optimizer is None: return
+        self.expert.load_state_dict(saved["net"])
+        self.optimizer.load_state_dict(saved["optimizer"])
 
 # %% ../../nbs/agent/07_training.ipynb #8224a578
 class Session:
@@ -422,11 +442,11 @@ def load_scenes(config: TrainConfig) -> tuple[SceneSet, SceneSet]:
 # %% ../../nbs/agent/07_training.ipynb #f30aa263
 def session_state(session: Session) -> dict:
     "All that the next update depends on."
-    ring, expert = session.replay, session.told.optimizer and session.told.expert
+    ring = session.replay
     return {"learner": learner_state(session.learner), "scales": session.scales,
             "replay": ring.state_dict() if ring is not None else None,
             "pool": session.pool.state.tensors(), "left": session.pool.left,
-            "expert": expert and {"net": dict(expert.state_dict()), "optimizer": session.told.optimizer.state_dict()},
+            "expert": session.told.state_dict(),
             "generator": session.generator.get_state(), "random": checkpoint.random_state()}
 
 
@@ -434,9 +454,7 @@ def restore_session(session: Session, saved: dict) -> None:
     "Put a session where it was."
     restore_learner(session.learner, saved["learner"])
     if session.replay is not None: session.replay.load_state_dict(saved["replay"])
-    if saved["expert"] is not None:
-        session.told.expert.load_state_dict(saved["expert"]["net"])
-        session.told.optimizer.load_state_dict(saved["expert"]["optimizer"])
+    session.told.load_state_dict(saved["expert"])
     session.pool.state = State.of(saved["pool"]).to(session.device)
     session.pool.left, session.scales = saved["left"], saved["scales"]
     session.generator.set_state(saved["generator"])
@@ -449,17 +467,17 @@ def held_out(
     batch: int = 64,  # pictures painted together
 ) -> dict[str, Tensor]:
     "Canvases (n, 3, H, W), targets, error after every step (n, T+1), and where masks are known the object's, (n,)."
-    known, episode, policy = session.told.held_out, session.episode, functools.partial(act, session.game)
-    places = known.with_object() if episode.guided else torch.arange(len(session.held_out))
+    told, episode, policy = session.told, session.episode, functools.partial(act, session.game)
+    places, size = told.places(episode, len(session.held_out)), (session.config.size, session.config.size)
     targets, canvases, errors = session.held_out.images()[places].float() / 255, [], []
     for some in torch.arange(len(places)).split(batch):
         target = targets[some].to(session.device)
-        guide = known.at(places[some]).to(session.device) if episode.guided else None
-        trace = [mse(blank(len(target), target.shape[2:], episode.background, target.device), target)]
+        guide = told.of(episode, places[some], session.device)
+        trace = [mse(blank(len(target), size, episode.background, target.device), target)]
         for state, _ in play(episode, policy, target, guide): trace.append(mse(state.canvas, target))
         canvases.append(state.canvas.cpu()); errors.append(torch.stack(trace, 1).cpu())
     seen = {"canvas": torch.cat(canvases), "target": targets, "errors": torch.cat(errors)}
-    return seen if known is None else seen | object_errors(seen["canvas"], targets, known, places)
+    return seen if told.held_out is None else seen | object_errors(seen["canvas"], targets, told.held_out, places)
 
 
 def object_errors(canvas: Tensor, target: Tensor, known: Guidance, places: Tensor) -> dict[str, Tensor]:
@@ -596,10 +614,10 @@ def finish(session: Session, run: Run, seen: dict[str, Tensor]) -> dict:
 @torch.no_grad()
 def growth(session: Session, count: int) -> Image.Image:
     "Paintings of a few held-out pictures after more and more strokes, the picture itself last."
-    episode, known = session.episode, session.told.held_out
-    places = (known.with_object() if episode.guided else torch.arange(len(session.held_out)))[:count]
+    episode, told = session.episode, session.told
+    places = told.places(episode, len(session.held_out))[:count]
     targets = (session.held_out.images()[places].float() / 255).to(session.device)
-    guide = known.at(places).to(session.device) if episode.guided else None
+    guide = told.of(episode, places, session.device)
     frames = [state.canvas for state, _ in play(episode, functools.partial(act, session.game), targets, guide)]
     steps = sorted({round(episode.steps ** (i / (GROWTH - 1))) for i in range(GROWTH)})
     rows = [frames[t - 1][i].cpu() for i in range(len(targets)) for t in steps]

@@ -99,7 +99,7 @@ def stencil(masks: Tensor,          # (B, M, H, W) in [0, 1]
 # %% ../../nbs/stroke/04_canvas.ipynb #57e2c1b2
 def _check_canvas(canvas, strokes, stencil):
     "Refuse a canvas or a stencil that does not fit the strokes (B, N, P)."
-    batch, n, size = *strokes.shape[:2], tuple(canvas.shape[-2:])
+    (batch, n), size = strokes.shape[:2], tuple(canvas.shape[-2:])
     if canvas.ndim != 4 or canvas.shape[1] != 3 or len(canvas) != batch:
         raise ValueError(f"canvas: expected ({batch}, 3, H, W), as many as pictures of strokes, "
                          f"got {tuple(canvas.shape)}")
