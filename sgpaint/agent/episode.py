@@ -52,7 +52,7 @@ class State:
         guide = None if self.guide is None else self.guide.mirror()
         return replace(self, canvas=self.canvas.flip(-1), target=self.target.flip(-1), guide=guide)
 
-
+# %% ../../nbs/agent/04_episode.ipynb #5c1a0e81
 def mirrored_where(
     state: State,
     coin: Tensor,  # (B,) bool
@@ -78,20 +78,7 @@ class Rules:
     sees: tuple[str, ...] = ()  # which maps of the guide the networks see: "mask", "focus"
 
     def __post_init__(self):
-        if self.composite not in RULES:
-            raise ValueError(f"composite: expected one of {', '.join(RULES)}, got {self.composite!r}")
-        if self.composite != "plain" and not 0 <= self.foreground <= self.bundle:
-            raise ValueError(f"foreground: expected 0 to {self.bundle}, the bundle, got {self.foreground}")
-        if not set(self.sees) <= {"mask", "focus"}:
-            raise ValueError(f"sees: expected names out of mask and focus, got {self.sees}")
-        if self.bundle < 1 or self.strokes < 1 or self.strokes % self.bundle:
-            raise ValueError(f"expected strokes a positive multiple of bundle, got {self.strokes} and {self.bundle}")
-        if self.background not in ("black", "white"):
-            raise ValueError(f"background: expected 'black' or 'white', got {self.background!r}")
-        if self.layout not in ("absolute", *_LAYOUTS):
-            raise ValueError(f"layout: expected 'absolute', 'huang' or 'nakano', got {self.layout!r}")
-        if family(self.family).name != "bezier" and self.layout != "absolute":
-            raise ValueError(f"layout {self.layout!r} needs bezier strokes, got {self.family!r}: use layout 'absolute'")
+        for problem in _problems(self): raise ValueError(problem)
 
     @property
     def steps(self) -> int:
@@ -117,6 +104,24 @@ class Rules:
     def guided(self) -> bool:
         "Whether the game cannot be played without a guide."
         return self.composite != "plain" or bool(self.sees)
+
+# %% ../../nbs/agent/04_episode.ipynb #5c1a0e82
+def _problems(rules):
+    "A sentence for each rule that cannot be."
+    if rules.bundle < 1 or rules.strokes < 1 or rules.strokes % rules.bundle:
+        yield f"expected strokes a positive multiple of bundle, got {rules.strokes} and {rules.bundle}"
+    if rules.background not in ("black", "white"):
+        yield f"background: expected 'black' or 'white', got {rules.background!r}"
+    if rules.layout not in ("absolute", *_LAYOUTS):
+        yield f"layout: expected 'absolute', 'huang' or 'nakano', got {rules.layout!r}"
+    if family(rules.family).name != "bezier" and rules.layout != "absolute":
+        yield f"layout {rules.layout!r} needs bezier strokes, got {rules.family!r}: use layout 'absolute'"
+    if rules.composite not in RULES:
+        yield f"composite: expected one of {', '.join(RULES)}, got {rules.composite!r}"
+    if rules.composite != "plain" and not 0 <= rules.foreground <= rules.bundle:
+        yield f"foreground: expected 0 to {rules.bundle}, the bundle, got {rules.foreground}"
+    if not set(rules.sees) <= {"mask", "focus"}:
+        yield f"sees: expected names out of mask and focus, got {rules.sees}"
 
 # %% ../../nbs/agent/04_episode.ipynb #1fa74668
 _ACROSS = {"huang": ("y0", "y2"), "nakano": ("start_x", "control_x", "end_x"), "absolute": ("x0", "x1", "x2")}
@@ -162,11 +167,9 @@ class Episode(Actions):
     def reset(self, targets: Tensor, guide: Guide | None = None) -> State:
         "Empty canvases before targets (B, 3, H, W)."
         check_targets(targets)
-        if self.guided and (guide is None or len(guide) != len(targets)):
-            raise ValueError(f"expected a guide for each of {len(targets)} pictures: this painter needs masks, "
-                             f"got {'none' if guide is None else len(guide)}")
-        height, width = targets.shape[2:]
-        canvas = blank(len(targets), (height, width), self.background, targets.device)
+        if self.guided and len(known(guide)) != len(targets):
+            raise ValueError(f"expected a guide for each of {len(targets)} pictures, got {len(known(guide))}")
+        canvas = blank(len(targets), (targets.shape[2], targets.shape[3]), self.background, targets.device)
         return State(canvas, targets, torch.zeros(len(targets), dtype=torch.long, device=targets.device), guide)
 
     def next(self, state: State, action: Tensor) -> State:

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['PRESETS', 'GROWTH', 'Task', 'Guided', 'Learning', 'TrainConfig', 'configure', 'run_folder', 'build_players',
            'build_episode', 'terms', 'weights', 'distance_at', 'spread_of', 'find_segmenter', 'find_expert', 'told',
-           'Told', 'Session', 'new_ring', 'recipe_of', 'load_scenes', 'session_state', 'restore_session', 'held_out',
-           'object_errors', 'collect', 'next_batch', 'learn', 'set_rates', 'calibrated', 'keep', 'resume', 'figures',
-           'measure', 'estimate', 'finish', 'growth', 'Result', 'train']
+           'Maps', 'Told', 'Session', 'started', 'new_ring', 'recipe_of', 'load_scenes', 'session_state',
+           'restore_session', 'held_out', 'object_errors', 'collect', 'next_batch', 'learn', 'episode_at', 'set_rates',
+           'calibrated', 'keep', 'resume', 'figures', 'measure', 'estimate', 'finish', 'advisers', 'growth', 'Result',
+           'train']
 
 # %% ../../nbs/agent/07_training.ipynb #e275da1c
 import copy
@@ -26,6 +27,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
+# %% ../../nbs/agent/07_training.ipynb #5c1a0e91
 from .ddpg import Game, Learner, Players, Recipe, act, learner_state, play, restore_learner
 from .episode import Episode, Pool, State, Transition
 from .guided import Focus, Foreground, Outside
@@ -66,6 +68,7 @@ class Guided(Task):
     "What the painter is told, and what the reward makes of it."
     composite: Literal["plain", "paper", "masked"] = "plain"  # one level, or background and foreground strokes
     foreground: int = 3  # strokes of a bundle for the object, where there are two levels (SG-15)
+    one_level: float = 0.4  # share of the updates that begin on one level, where there are two (see below)
     see_mask: bool = False  # actor and critic see S
     see_focus: bool = False  # actor and critic see G
     eta: float = 0.0  # weight of the foreground reward (SG Eq 19); in the paper 2
@@ -143,15 +146,15 @@ class TrainConfig(Learning):
 _COUNTS = ("strokes", "bundle", "size", "updates", "batch", "canvases", "acts", "every", "threads", "evaluate_every",
            "evaluate_images")
 _LEAST = dict.fromkeys(_COUNTS, 1)
-_LEAST |= dict.fromkeys(("images", "warm", "warmup", "episodes", "seed", "checkpoint_every", "clip", "noise", "foreground",
-                         "eta", "nu"), 0)
+_LEAST |= dict.fromkeys(("images", "warm", "warmup", "episodes", "seed", "checkpoint_every", "clip", "noise",
+                         "foreground", "eta", "nu"), 0)
 
 
 def _out_of_range(config):
     "A sentence for each number below its least value or outside its range."
     for name, least in _LEAST.items():
         if getattr(config, name) < least: yield f"{name}: expected {least} or more, got {getattr(config, name)}"
-    for name in ("gamma", "polyak"):
+    for name in ("gamma", "polyak", "one_level"):
         if not 0 <= getattr(config, name) <= 1: yield f"{name}: expected 0 to 1, got {getattr(config, name)}"
     for name in ("actor_lr", "critic_lr", "discriminator_lr"):
         if min(getattr(config, name)) < 0: yield f"{name}: expected rates of 0 or more, got {getattr(config, name)}"
@@ -199,7 +202,7 @@ PRESETS: dict[str, dict] = {
     "paper-svhn": _HUANG | dict(strokes=40, acts=8, warmup=80, updates=100_000),
     "paper-mnist": _HUANG | dict(strokes=5, acts=1, warmup=10, updates=20_000),
     "code": _HUANG | _SWAPPED | dict(updates=500_000),
-    "sg": _HUANG | _SG | dict(updates=400_000),
+    "sg": _HUANG | _SG | dict(updates=400_000, one_level=0.0),
     "sg-kappa": _HUANG | dict(updates=200_000, nu=10.0, aligned=False),
     "guided": dict(composite="masked", see_mask=True, see_focus=True, eta=2.0, nu=1.0),
     "mnist": dict(dataset="mnist", source="real", images=20_000, size=32, strokes=5, updates=4000, batch=64),
@@ -255,7 +258,7 @@ def build_episode(config: TrainConfig) -> Episode:
     return Episode(*rules, config.composite, config.foreground, sees)
 
 # %% ../../nbs/agent/07_training.ipynb #f3964792
-_LAST = {"l2": (1.0, 0.0), "wgan": (0.0, 1.0), "mix": (0.5, 0.5), "warm": (0.0, 1.0)}  # shares of l2 and wgan at the end
+_LAST = {"l2": (1.0, 0.0), "wgan": (0.0, 1.0), "mix": (0.5, 0.5), "warm": (0.0, 1.0)}  # l2's and wgan's, at the end
 
 
 def terms(config: TrainConfig, players: Players) -> dict[str, Distance]:
@@ -314,7 +317,8 @@ def find_segmenter(config: TrainConfig) -> Segmenter | None:
     "The segmenter that a config asks for; None where the data set's own masks are meant."
     if config.masks == "truth": return None
     if config.segmenter: return load_segmenter(config.segmenter, config.device)
-    return segmenter_for(load(config.dataset, size=config.size, count=min(config.images or 2000, 2000), source="builtin"))
+    count = min(config.images or 2000, 2000)
+    return segmenter_for(load(config.dataset, size=config.size, count=count, source="builtin"))
 
 
 def find_expert(config: TrainConfig, scenes: SceneSet) -> Expert | None:
@@ -333,14 +337,14 @@ def told(scenes: SceneSet, segmenter: Segmenter | None = None, expert: Expert | 
     return known if expert is None else with_focus(known, expert, scenes.images(), scenes.labels)
 
 # %% ../../nbs/agent/07_training.ipynb #5c1a0e51
-class Told:
+class Maps:
     "What the painter of a run is told: guidance of the training and of the held-out pictures, and who gave it."
     def __init__(self, config: TrainConfig, scenes: SceneSet, held_out: SceneSet):
         self.segmenter, self.expert = find_segmenter(config) if config.guided else None, find_expert(config, scenes)
         self.labels, self.together, self.train = scenes.labels, config.together, None
         if config.guided: self.train = told(scenes, self.segmenter, None if config.together else self.expert)
         self.shown = torch.arange(len(scenes)) if self.train is None else self.train.with_object()
-        if not len(self.shown): raise ConfigError(f"{scenes.title}: no picture shows an object, so none can be painted with guidance")
+        if not len(self.shown): raise ConfigError(f"{scenes.title}: no picture shows an object to paint with guidance")
         has_masks = held_out.kind == "builtin" or held_out[0].mask is not None
         self.held_out = told(held_out, self.segmenter, self.expert) if config.guided or has_masks else None
         rates = self.expert.parameters() if self.expert is not None and config.together else None
@@ -361,8 +365,11 @@ class Told:
         "What the painter is told of some held-out pictures; None where it needs nothing."
         return self.held_out.at(places).to(device) if episode.guided and self.held_out is not None else None
 
+# %% ../../nbs/agent/07_training.ipynb #5c1a0e92
+class Told(Maps):
+    "The same, with an expert that may go on learning beside the agent."
     def learn(self, images: Tensor, generator: torch.Generator) -> None:
-        "One step of an expert that learns beside the agent (SG-25: batches of 64)."
+        "One step of that expert (SG-25: batches of 64)."
         if self.expert is None or self.optimizer is None: return
         places = torch.randint(len(images), (64,), generator=generator)
         step_together(self.expert, self.optimizer, images[places].float() / 255, self.labels[places])
@@ -406,19 +413,20 @@ class Session:
     def draw(self, n: int, generator: torch.Generator) -> State:
         "Empty canvases before n training pictures, with what the painter is told of them."
         shown = self.told.shown
-        return self.before(shown[torch.randint(len(shown), (n,), generator=generator)], generator)
-
-    def before(self, places: Tensor, generator: torch.Generator) -> State:
-        "Empty canvases before these training pictures; one object of each is painted."
-        images = self.images[places].float() / 255
-        guide = self.told.guide(images, places, generator)
-        return self.episode.reset(images.to(self.device), None if guide is None else guide.to(self.device))
+        return started(self, shown[torch.randint(len(shown), (n,), generator=generator)], generator)
 
     def noisy(self, state: State) -> Tensor:
         "The live actor's action, with exploration noise where the config asks for it."
         action, noise = act(self.game, state), self.config.noise
         if noise == 0: return action
         return (action + noise * torch.randn(action.shape, generator=self.generator).to(action)).clamp(0, 1)
+
+# %% ../../nbs/agent/07_training.ipynb #5c1a0eb2
+def started(session: Session, places: Tensor, generator: torch.Generator) -> State:
+    "Empty canvases before these training pictures; one object of each is painted."
+    images = session.images[places].float() / 255
+    guide = session.told.guide(images, places, generator)
+    return session.episode.reset(images.to(session.device), None if guide is None else guide.to(session.device))
 
 # %% ../../nbs/agent/07_training.ipynb #8bf30aac
 def new_ring(config: TrainConfig, episode: Episode, device: torch.device) -> Replay | None:
@@ -509,10 +517,21 @@ def learn(session: Session) -> dict[str, Tensor]:
     calibrated(session)
     session.game.distance = distance_at(config, session.players, session.scales, update)
     session.told.learn(session.images, session.generator)
+    session.game.episode = session.pool.episode = episode_at(config, session.episode, update)
     if config.algorithm == "patchq": session.game.scale = session.scales["l2"]  # patches are measured unscaled
     batch = next_batch(session)
     if config.flips: batch = mirrored(batch, session.episode, session.generator)
     return session.learner.update(batch)
+
+# %% ../../nbs/agent/07_training.ipynb #5c1a0eb1
+def episode_at(
+    config: TrainConfig,
+    episode: Episode,  # the rules in the end
+    update: int,  # optimizer updates done
+) -> Episode:
+    "The rules at an update: on one level at first, where there are two in the end."
+    early = episode.composite != "plain" and update < config.one_level * config.updates
+    return replace(episode, composite="plain") if early else episode
 
 # %% ../../nbs/agent/07_training.ipynb #076e6246
 def set_rates(learner: Learner, config: TrainConfig) -> None:
@@ -530,7 +549,7 @@ def calibrated(session: Session) -> None:
     due = [name for name in weights(config, session.learner.updates) if name not in scales]
     if not due: return
     found, fixed = terms(config, session.players), torch.Generator().manual_seed(0)
-    start = session.before(session.told.shown[:64], fixed)
+    start = started(session, session.told.shown[:64], fixed)
     for name in due:
         spread = functools.partial(spread_of, found[name], session.episode, start.target, start.guide)
         scales[name] = spread() if config.scaled else 1.0
@@ -598,8 +617,7 @@ def finish(session: Session, run: Run, seen: dict[str, Tensor]) -> dict:
     actor, scenes, errors = session.players.live["actor"], session.scenes, seen["errors"]
     saved = {"actor": dict(actor.state_dict()), "config": as_dict(session.config)}
     checkpoint.save(run.folder / "agent", saved)
-    if session.told.expert is not None: save_expert(session.told.expert, run.folder / "expert")
-    if session.told.segmenter is not None: save_segmenter(session.told.segmenter, run.folder / "segmenter")
+    advisers(session.told, run.folder)
     run.picture("growth", growth(session, 4))
     error, flat = errors[:, -1].mean().item(), flat_colour_error(seen["target"]).mean().item()
     result = dict(
@@ -611,6 +629,12 @@ def finish(session: Session, run: Run, seen: dict[str, Tensor]) -> dict:
     return result
 
 
+def advisers(told: Told, folder: Path) -> None:
+    "Keep who told the painter, so that it can be asked about other pictures."
+    if told.expert is not None: save_expert(told.expert, folder / "expert")
+    if told.segmenter is not None: save_segmenter(told.segmenter, folder / "segmenter")
+
+# %% ../../nbs/agent/07_training.ipynb #5c1a0eb3
 @torch.no_grad()
 def growth(session: Session, count: int) -> Image.Image:
     "Paintings of a few held-out pictures after more and more strokes, the picture itself last."

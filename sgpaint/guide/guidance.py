@@ -176,7 +176,7 @@ def gather(
             np.savez_compressed(file, masks=masks, boxes=boxes, parts=parts)
     with np.load(path) as kept: return Guidance(*(torch.from_numpy(kept[key]) for key in ("masks", "boxes", "parts")))
 
-# %% ../../nbs/guide/04_guidance.ipynb #59ec840a
+# %% ../../nbs/guide/04_guidance.ipynb #182bd760
 def maps_of(
     expert: nn.Module,  # pictures to logits
     images: Tensor,  # (B, 3, H, W) in [0, 1]
@@ -197,6 +197,7 @@ def with_focus(
     path = cache_home() / "focus" / f"{fingerprint(*expert.state_dict().values(), images, labels)}.npy"
     if not path.exists():
         parts = zip(images.split(64), labels.split(64), strict=True)
-        maps = torch.cat([(maps_of(expert, some.float() / 255, classes) * 255).round().byte() for some, classes in parts])
+        found = [maps_of(expert, some.float() / 255, classes) for some, classes in parts]
+        maps = (torch.cat(found) * 255).round().byte()
         with write_aside(path) as aside, open(aside, "wb") as file: np.save(file, maps.numpy())
     return replace(known, focus=torch.from_numpy(np.load(path)))

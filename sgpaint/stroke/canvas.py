@@ -123,7 +123,8 @@ def paint(canvas: Tensor,                   # (B, 3, H, W)
     _check_canvas(canvas, strokes, stencil)
     canvas, colour = canvas.to(strokes.dtype), strokes[..., -3:, None, None]
     if native.ready(strokes):
-        return native.paint(canvas, strokes, f, edge, *((stencil.masks, stencil.which, stencil.rule) if stencil else ()))
+        rule = (stencil.masks, stencil.which, stencil.rule) if stencil else ()
+        return native.paint(canvas, strokes, f, edge, *rule)
     if not in_tiles(strokes, size, canvas):
         alpha = alpha_tensors(strokes, size, f, edge)
         return over(canvas, *(stencil.confine(alpha, colour) if stencil else (alpha, colour)))

@@ -419,13 +419,17 @@ static void pull_rows(const Frame& f, const Stroke* strokes, Stencil stencil, co
 """
 
 # %% ../../nbs/stroke/02_native.ipynb #c59dc462
-_DOORS = r"""
+_CREW = r"""
 template <class F> static void shared(long count, int threads, F work) {
   if (std::min<long>(threads, count) < 2) return work(0L, count);
   std::vector<std::thread> crew;
   for (long i = 0; i < threads; i++) crew.emplace_back(work, count * i / threads, count * (i + 1) / threads);
   for (auto& one : crew) one.join();
 }
+"""
+
+# %% ../../nbs/stroke/02_native.ipynb #57e2c1a8
+_DOORS = r"""
 static Stencil stencil_of(const Frame& f, long b, const float* masks, const int* which) {
   return {masks ? masks + size_t(b) * f.masks * f.height * f.width : nullptr, which};
 }
@@ -466,7 +470,7 @@ def source() -> str:
     constants = (f"constexpr int CHORDS = {CHORDS}, STEPS = {STEPS}; "
                  f"constexpr float RADIUS_MIN = {RADIUS_MIN}f, RADIUS_SPAN = {RADIUS_SPAN}f, STILL = {STILL}f;")
     return "\n".join((constants, _HEAD, _COLUMNS, _LOAD, _REACH, _NEAREST, _EDGES, _COVER, _COVER_TRIANGLE, _LOOK,
-                      _STENCIL, _PAINT, _SUMS, _SUMS_BLOCK, _SUMS_TRIANGLE, _STORE, _PULL_STROKE, _PULL, _DOORS))
+                      _STENCIL, _PAINT, _SUMS, _SUMS_BLOCK, _SUMS_TRIANGLE, _STORE, _PULL_STROKE, _PULL, _CREW, _DOORS))
 
 
 def build(folder: Path | None = None,  # None: the user's cache

@@ -15,7 +15,7 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from ..agent.painter import load_agent, paint_many
+from ..agent.painter import load_agent, paint_many, paintable, told_of
 from ..agent.training import configure, load_scenes, train
 from ..lab.config import build, home, smoke
 from ..lab.show import sheet
@@ -30,10 +30,11 @@ def train_arm(
     "Train one arm with one seed (smoke size where `IN_TEST` is set)."
     started = time.process_time()  # a worker process trains several arms
     run = train(configure(seed=seed, out_dir=str(folder), threads=1, smoke=smoke(), **choices))
-    keep = ("held_out_error", "flat_colour_error", "share_of_flat", "updates", "trained_on")
+    keep = ("held_out_error", "foreground_error", "parts_error", "flat_colour_error", "share_of_flat", "updates",
+            "trained_on")
     curve = {"x": [row["step"] for row in run.rows], "y": [row["held_out_error"] for row in run.rows]}
     where = {"folder": str(run.folder), "cpu_seconds": time.process_time() - started, "curve": curve}
-    return {name: run.result[name] for name in keep} | where
+    return {name: run.result[name] for name in keep if name in run.result} | where
 
 # %% ../../nbs/study/01_learning.ipynb #125c11af
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class StudyConfig:
     seeds: Annotated[list[int], Field(min_length=1)]
     processes: Annotated[int, Field(ge=1)]  # trainings at a time
     out_dir: str
+    dataset: str = "birds"
+    source: str = "builtin"  # auto, real or builtin
 
 
 def study_config(**given) -> StudyConfig:
@@ -63,7 +66,10 @@ def arm_sheet(
     "Held-out pictures in the first row, then a row of paintings for each arm (its first seed)."
     agents = {arm: load_agent(next(iter(by_seed.values()))["folder"]) for arm, by_seed in results.items()}
     config = next(iter(agents.values())).config
-    targets = load_scenes(config)[1].images()[:count].float() / 255
-    rows = [*targets, *(canvas for agent in agents.values() for canvas in paint_many(agent, targets))]
+    scenes = load_scenes(config)[1]
+    places = min((paintable(agent, scenes) for agent in agents.values()), key=len)[:count]
+    targets = scenes.images()[places].float() / 255
+    canvases = [paint_many(agent, targets, told_of(agent, scenes, places)) for agent in agents.values()]
+    rows = [*targets, *(canvas for some in canvases for canvas in some)]
     labels = [name for name in ("picture", *agents) for _ in targets]
     return sheet(rows, columns=len(targets), labels=labels, scale=max(1, 64 // config.size))
