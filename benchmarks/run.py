@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from sgpaint.agent.looking import LookingActor
 from sgpaint.agent.networks import Actor, Critic, Discriminator, count, fold
 from sgpaint.agent.replay import Replay, ring_bytes
 from sgpaint.agent.rewards import WGAN
+from sgpaint.agent.training import Session, configure, learn
 from sgpaint.lab.machine import compiled, describe
 from sgpaint.stroke.exact import alpha
 from sgpaint.stroke.native import eager
@@ -28,7 +30,7 @@ REFERENCE = "Huang's shapes, public way"
 MARK = "<!-- the tables below are written by run.py -->"
 
 
-def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict]:
+def alternate(ways: dict[str, Callable[[], object]], rounds: int, reference: str = REFERENCE) -> dict[str, dict]:
     "First call (wall clock) and median CPU milliseconds of every way, taking turns."
     first, spent = {}, {name: [] for name in ways}
     for name, way in ways.items():
@@ -44,7 +46,7 @@ def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, d
             spent[name].append(1000 * (time.process_time() - began))
     medians = {name: statistics.median(times) for name, times in spent.items()}
     return {name: {"median_ms": round(medians[name], 2), "first_call_s": round(first[name], 2),
-                   "times_faster": round(medians[REFERENCE] / medians[name], 2)} for name in ways}
+                   "times_faster": round(medians[reference] / medians[name], 2)} for name in ways}
 
 
 def truth(strokes: Tensor, size: int, finer: int = 8, samples: int = 1200) -> Tensor:
@@ -158,6 +160,17 @@ def update(rounds: int, batch: int = 16) -> dict:
     return rows
 
 
+def guidance(rounds: int, batch: int = 16) -> dict:
+    "What guidance adds to an update of the small agent, the step that it learns from included."
+    common = dict(batch=batch, images=64, evaluate_images=8, threads=1, one_level=0.0)
+    told = dict(composite="masked", see_mask=True, eta=2.0)
+    choices = {"baseline": {}, "two levels, aligned": told, "guidance": told | dict(nu=1.0, see_focus=True)}
+    sessions = {name: Session(configure(**common, **chosen)) for name, chosen in choices.items()}
+    rows = alternate({name: partial(learn, session) for name, session in sessions.items()}, rounds, "baseline")
+    for row in rows.values(): row["times_the_baseline"] = round(row["median_ms"] / rows["baseline"]["median_ms"], 2)
+    return rows
+
+
 def floor(batch: int) -> Callable[[], None]:
     "The network passes an update cannot do without, on fixed inputs: no strokes, no replay, no optimizer."
     actor, critic, judge = Actor("paper"), Critic("paper", planes=12), Discriminator("paper")
@@ -194,6 +207,7 @@ ROWS = {  # what is measured, the rounds that make a steady median, and a title
     "renderer": (renderer, 40, "Five strokes at 128 px, forward and backward"),
     "paint": (paint, 7, "Paint 200 strokes at 128 px, one picture"),
     "update": (update, 5, "One full update, batch 16, 128 px"),
+    "guidance": (guidance, 40, "One update of the small agent, batch 16, 64 px: what guidance adds"),
     "memory": (memory, 0, "32,000 transitions at 128 px"),
 }
 

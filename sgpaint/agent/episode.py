@@ -95,16 +95,6 @@ class Rules:
         "Numbers in one action: bundle times columns."
         return self.bundle * len(self.columns)
 
-    @property
-    def layers(self) -> tuple[int, ...]:
-        "For each stroke of a bundle: 0 background, 1 foreground."
-        return (0,) * (self.bundle - self.foreground) + (1,) * self.foreground
-
-    @property
-    def guided(self) -> bool:
-        "Whether the game cannot be played without a guide."
-        return self.composite != "plain" or bool(self.sees)
-
 # %% ../../nbs/agent/04_episode.ipynb #5c1a0e82
 def _problems(rules):
     "A sentence for each rule that cannot be."
@@ -130,6 +120,16 @@ _ACROSS = {"huang": ("y0", "y2"), "nakano": ("start_x", "control_x", "end_x"), "
 @dataclass(frozen=True)
 class Actions(Rules):
     "The rules, and how they read an action."
+    @property
+    def layers(self) -> tuple[int, ...]:
+        "For each stroke of a bundle: 0 background, 1 foreground."
+        return (0,) * (self.bundle - self.foreground) + (1,) * self.foreground
+
+    @property
+    def guided(self) -> bool:
+        "Whether the game cannot be played without a guide."
+        return self.composite != "plain" or bool(self.sees)
+
     def read(
         self,
         action: Tensor,  # (B, outputs) in [0, 1], in this layout

@@ -152,7 +152,8 @@ def _levels(episode: Episode, known: Instances | None, canvases: list[Tensor], t
     "The fields of a painting that say which stroke was confined to what; none where there is one level."
     if known is None or episode.composite == "plain": return {}
     which = torch.cat([known.most_wrong(canvas, target) for canvas in canvases])
-    return {"composite": episode.composite, "masks": known.masks[0], "instance": which.repeat_interleave(episode.bundle),
+    return {"composite": episode.composite, "masks": known.masks[0],
+            "instance": which.repeat_interleave(episode.bundle),
             "layer": torch.tensor(episode.layers).repeat(episode.steps)}
 
 # %% ../../nbs/agent/08_painter.ipynb #ae1a7c95

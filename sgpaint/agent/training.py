@@ -6,9 +6,9 @@
 __all__ = ['PRESETS', 'GROWTH', 'Task', 'Guided', 'Learning', 'TrainConfig', 'configure', 'run_folder', 'build_players',
            'build_episode', 'terms', 'weights', 'distance_at', 'spread_of', 'find_segmenter', 'find_expert', 'told',
            'Maps', 'Told', 'Session', 'started', 'new_ring', 'recipe_of', 'load_scenes', 'session_state',
-           'restore_session', 'held_out', 'object_errors', 'collect', 'next_batch', 'learn', 'episode_at', 'set_rates',
-           'calibrated', 'keep', 'resume', 'figures', 'measure', 'estimate', 'finish', 'advisers', 'growth', 'Result',
-           'train']
+           'restore_session', 'held_out', 'object_errors', 'collect', 'next_batch', 'learn', 'episode_at', 'set_rules',
+           'set_rates', 'calibrated', 'keep', 'resume', 'figures', 'measure', 'estimate', 'finish', 'advisers',
+           'growth', 'Result', 'train']
 
 # %% ../../nbs/agent/07_training.ipynb #e275da1c
 import copy
@@ -28,7 +28,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 # %% ../../nbs/agent/07_training.ipynb #5c1a0e91
-from .ddpg import Game, Learner, Players, Recipe, act, learner_state, play, restore_learner
+from .ddpg import JUDGES, Game, Learner, Players, Recipe, act, learner_state, play, restore_learner
 from .episode import Episode, Pool, State, Transition
 from .guided import Focus, Foreground, Outside
 from .looking import LookingActor
@@ -396,15 +396,14 @@ class Session:
         self.accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=on_cpu)
         self.device, rank = self.accelerator.device, self.accelerator.process_index
         self.scenes, self.held_out = load_scenes(config)
-        self.images, self.episode = self.scenes.images(), build_episode(config)
-        self.told = Told(config, self.scenes, self.held_out)
+        self.images, self.told = self.scenes.images(), Told(config, self.scenes, self.held_out)
+        self.episode, self.scales = build_episode(config), dict[str, float]()
         players = build_players(config, self.episode)
         # channels last: faster convolutions, same numbers
         self.players = players.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator = torch.Generator().manual_seed(config.seed + 7919 * rank)  # draws pictures and transitions
         self.pool = Pool(self.episode, self.draw, config.canvases, self.generator, mixed=not config.lockstep)
         self.replay = new_ring(config, self.episode, self.device)
-        self.scales: dict[str, float] = {}
         rules = self.episode, self.players, recipe_of(config), L2(), 1.0
         self.game = Game(*rules, self.accelerator.autocast, config.compile)
         mean = functools.partial(self.accelerator.reduce, reduction="mean")
@@ -498,6 +497,7 @@ def object_errors(canvas: Tensor, target: Tensor, known: Guidance, places: Tenso
 # %% ../../nbs/agent/07_training.ipynb #0cc1bde7
 def collect(session: Session, steps: int) -> None:
     "Take steps with all paintings in progress; remember them where there is a ring."
+    set_rules(session)
     for _ in range(steps):
         taken = session.pool.advance(session.noisy)
         if session.replay is not None: session.replay.add(taken)
@@ -517,7 +517,7 @@ def learn(session: Session) -> dict[str, Tensor]:
     calibrated(session)
     session.game.distance = distance_at(config, session.players, session.scales, update)
     session.told.learn(session.images, session.generator)
-    session.game.episode = session.pool.episode = episode_at(config, session.episode, update)
+    set_rules(session)
     if config.algorithm == "patchq": session.game.scale = session.scales["l2"]  # patches are measured unscaled
     batch = next_batch(session)
     if config.flips: batch = mirrored(batch, session.episode, session.generator)
@@ -533,12 +533,18 @@ def episode_at(
     early = episode.composite != "plain" and update < config.one_level * config.updates
     return replace(episode, composite="plain") if early else episode
 
+
+def set_rules(session: Session) -> None:
+    "Paint and learn by the rules of this update."
+    rules = episode_at(session.config, session.episode, session.learner.updates)
+    session.game.episode = session.pool.episode = rules
+
 # %% ../../nbs/agent/07_training.ipynb #076e6246
 def set_rates(learner: Learner, config: TrainConfig) -> None:
     "Give each optimizer the learning rate of this update."
     done = learner.updates / config.updates
     for name, optimizer in learner.optimizers.items():
-        first, second = getattr(config, f"{name}_lr")
+        first, second = getattr(config, "discriminator_lr" if name in JUDGES else f"{name}_lr")
         rate = first + (second - first) * done if config.decay == "line" else (first if done < 0.5 else second)
         for group in optimizer.param_groups: group["lr"] = rate
 

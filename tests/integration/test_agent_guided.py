@@ -1,0 +1,146 @@
+"""Guided painters: what they are told goes through training, checkpoints, rings and painting; what lacks is named."""
+import pytest
+import torch
+
+from sgpaint.agent.painter import load_agent, paint_many, paint_with, paintable, told_of
+from sgpaint.agent.training import Session, configure, episode_at, learn, load_scenes, terms, train, weights
+from sgpaint.guide.guidance import Guidance, Instances, gather, guide_of, with_focus
+from sgpaint.lab.config import ConfigError
+from sgpaint.lab.run import read_metrics
+from sgpaint.scene.loading import load
+from sgpaint.scene.procedural import draw
+
+SMALL = dict(preset="guided", smoke=True, device="cpu")
+EVERY = {
+    "guided": dict(),
+    "as printed": dict(composite="paper", aligned=False, outside=True, focus_form="eq14"),
+    "expert together": dict(together=True),
+    "two discriminators": dict(reward="wgan"),
+    "a ring": dict(episodes=130),
+    "a segmenter": dict(masks="segmenter"),
+    "focus alone": dict(composite="plain", see_mask=False, eta=0.0, aligned=False, nu=10.0),
+    "streets": dict(dataset="streets", source="builtin"),
+}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    monkeypatch.setenv("SGPAINT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("sgpaint.agent.training.expert_for", lambda scenes, updates=2: few_updates(scenes))
+    monkeypatch.setattr("sgpaint.agent.training.segmenter_for", lambda scenes: few_steps(scenes))
+
+
+def few_updates(scenes):
+    from sgpaint.guide.expert import expert_for
+    return expert_for(scenes, updates=2)
+
+
+def few_steps(scenes):
+    "A segmenter that finds something everywhere, of the size of these pictures."
+    from sgpaint.guide.segment import segmenter_for
+    return segmenter_for(scenes, updates=2)
+
+
+def rows(folder):
+    "What a run logged, but for the time it took."
+    return [{name: value for name, value in row.items() if name != "cpu_seconds"} for row in read_metrics(folder)]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_guided_run_learns_goes_on_and_paints(name, tmp_path):
+    config = configure(**SMALL | EVERY[name], out_dir=str(tmp_path / "run"))
+    folder = train(config).folder
+    first = rows(folder)
+    tensors = folder / "checkpoints" / "update-0000003" / "state.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:1000])
+    train(config)                                              # goes on from update 2
+    assert rows(folder) == first and first[-1]["foreground_error"] > 0
+    agent, scenes = load_agent(folder), load_scenes(config)[1]
+    places = paintable(agent, scenes)[:2]
+    targets = scenes.images()[places].float() / 255
+    canvases = paint_many(agent, targets, told_of(agent, scenes, places))
+    assert canvases.shape == targets.shape and canvases.isfinite().all()
+
+
+def test_a_painting_of_a_street_says_which_car_each_stroke_was_for(tmp_path):
+    folder = train(configure(**SMALL | EVERY["streets"], out_dir=str(tmp_path / "run"))).folder
+    scene = draw("streets", 5, (32, 32))
+    seen = scene.instances[scene.instances.sum((1, 2)) > 20]
+    painting = paint_with(load_agent(folder), scene.image, masks=seen)
+    assert painting.masks.shape[0] == len(seen) and painting.instance.max() < len(seen)
+    assert painting.layer[:5].tolist() == [0, 0, 1, 1, 1]
+    again = type(painting).from_json(painting.to_json())
+    assert torch.equal(again.render((40, 40)), painting.render((40, 40)))
+
+
+def test_training_draws_instances_by_area_and_painting_takes_the_worst():
+    masks = torch.zeros(1, 3, 8, 8)
+    masks[0, 0, :4], masks[0, 1, 4:6], masks[0, 2, 6] = 1, 1, 1
+    several = Instances(masks, torch.zeros(1, 3, 4), torch.zeros(1, 1, 8, 8))
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.stack([several.draw(generator).mask.sum() for _ in range(2000)])
+    shares = torch.stack([(drawn == n).float().mean() for n in (32, 16, 8)])
+    assert torch.allclose(shares, torch.tensor([32, 16, 8]) / 56, atol=0.04)
+    target = torch.zeros(1, 3, 8, 8)
+    canvas = target.clone()
+    canvas[..., 6, :] = 0.9
+    canvas[..., :4, :] = 0.1
+    assert several.most_wrong(canvas, target) == 2 and several.most_wrong(canvas * 0 + 0.5, target) == 0
+
+
+def test_two_levels_begin_on_one():
+    config = configure(**SMALL | dict(updates=10), one_level=0.4)
+    session = Session(config)
+    kinds = [episode_at(config, session.episode, update).composite for update in range(config.updates)]
+    assert kinds == ["plain", "plain", "masked"]               # 3 updates in a rehearsal, 0.4 of them rounded up
+    learn(session)
+    assert session.pool.episode.composite == "plain"
+
+
+def test_every_weight_has_its_term():
+    for name, choices in EVERY.items():
+        config = configure(**SMALL | choices | dict(masks="truth"))
+        session = Session(config)
+        found = terms(config, session.players)
+        for update in (0, 1, 100):
+            assert set(weights(config, update)) <= set(found), name
+
+
+@pytest.mark.parametrize("wrong, said", [
+    (dict(foreground=6), "at most bundle"), (dict(algorithm="patchq"), "PatchQ"), (dict(eta=-1.0), "eta: expected 0"),
+    (dict(nu=0.0, see_focus=False, together=True), "no expert is asked for"), (dict(one_level=2.0), "one_level"),
+    (dict(composite="both"), "composite"), (dict(masks="drawn"), "masks")])
+def test_what_cannot_be_is_refused(wrong, said):
+    with pytest.raises(ConfigError, match=said):
+        configure("guided", **wrong)
+
+
+def test_guides_that_do_not_fit_are_refused():
+    disc = torch.zeros(1, 1, 16, 16)
+    with pytest.raises(ValueError, match="without a pixel"):
+        guide_of(disc, (16, 16))
+    disc[..., 4:9, 4:9] = 1
+    with pytest.raises(ValueError, match="the pictures' size"):
+        guide_of(disc, (16, 20))
+    with pytest.raises(ValueError, match="focus: expected values in"):
+        guide_of(disc, (16, 16), focus=disc * 2)
+
+
+def test_a_set_without_masks_is_refused_by_name(tmp_path):
+    from PIL import Image
+    for i in range(12):
+        Image.new("RGB", (40, 40), (20 * i, 90, 200)).save(tmp_path / f"{i}.png")
+    with pytest.raises(ConfigError, match="no mask is known"):
+        train(configure(**SMALL, dataset="folder", data_root=str(tmp_path), nu=0.0, see_focus=False,
+                        out_dir=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_without_an_object_are_left_out():
+    birds = load("birds", count=4, size=32, source="builtin")
+    known = gather(birds)
+    known = Guidance(known.masks.clone(), known.boxes, known.parts)
+    known.masks[1] = 0
+    assert known.with_object().tolist() == [0, 2, 3]
+    maps = with_focus(known, few_updates(birds), birds.images(), torch.full((4,), -1))
+    assert maps.focus.shape == (4, 1, 32, 32) and maps.focus.float().amax() > 0
