@@ -42,15 +42,16 @@ class Rows:
         episodes: int,  # rows: how many episodes are remembered
         lanes: int,  # paintings in progress at a time; fewer than rows
         device: torch.device | str = "cpu",  # where the bytes live
+        guided: bool = False,  # keep guides though the painter does not see them: a reward may need them
     ):
         if not 0 < lanes < episodes: raise ValueError(f"expected 0 < lanes < episodes, got {lanes} and {episodes}")
-        self.episode, T = episode, episode.steps
+        self.episode, self.guided, T = episode, guided or episode.guided, episode.steps
         self.canvases = torch.zeros(episodes, T + 1, 3, *size, dtype=torch.uint8, device=device)
         self.targets = torch.zeros(episodes, 3, *size, dtype=torch.uint8, device=device)
         self.actions = torch.zeros(episodes, T, episode.outputs, device=device)
-        guided = episodes if episode.guided else 0
-        self.masks, self.focus = torch.zeros(2, guided, 1, *size, dtype=torch.uint8, device=device)
-        self.boxes = torch.zeros(guided, 4, device=device)
+        told = episodes if self.guided else 0
+        self.masks, self.focus = torch.zeros(2, told, 1, *size, dtype=torch.uint8, device=device)
+        self.boxes = torch.zeros(told, 4, device=device)
         self.length = torch.zeros(episodes, dtype=torch.long)  # transitions stored in each row
         self.row = torch.full((lanes,), -1)  # the row each lane writes, -1 = none yet
         self.born = torch.arange(episodes) - episodes  # when each row was started: the smallest is the oldest
@@ -95,7 +96,7 @@ class Written(Rows):
         if len(fresh):
             self.targets[self.row[fresh]] = to_bytes(state.target[fresh]).to(device)
             self.canvases[self.row[fresh], 0] = to_bytes(state.canvas[fresh]).to(device)
-            if self.episode.guided: remember(self, self.row[fresh], known(state.guide)[fresh])
+            if self.guided: remember(self, self.row[fresh], known(state.guide)[fresh])
         self.canvases[self.row, step + 1] = to_bytes(after.canvas).to(device)
         self.actions[self.row, step] = action.to(self.actions)
         self.length[self.row] += 1
@@ -109,7 +110,7 @@ class Replay(Written):
         canvas, after, target = (x.to(device).float() / 255 for x in pictures)
         action, step = self.actions[row, step].to(device), step.to(device)
         guide = None
-        if self.episode.guided:
+        if self.guided:
             mask, focus = (x[row].to(device).float() / 255 for x in (self.masks, self.focus))
             guide = Guide(mask, self.boxes[row].to(device), focus)
         state, following = State(canvas, target, step, guide), State(after, target, step + 1, guide)

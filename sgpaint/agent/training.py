@@ -73,6 +73,7 @@ class Guided(Task):
     see_focus: bool = False  # actor and critic see G
     eta: float = 0.0  # weight of the foreground reward (SG Eq 19); in the paper 2
     nu: float = 0.0  # weight of the focus reward (SG Eq 19, kappa of Eq 20); in the paper 10
+    focus_from: float = 0.0  # share of the updates after which the focus reward counts; before, the others alone
     aligned: bool = True  # foreground and focus rewards in the object's own frame (SG Eq 12, 13)
     focus_form: Literal["invariant", "eq14"] = "invariant"  # how SG Eq 14 is read (C12)
     outside: bool = False  # the background's reward looks only outside the object (C7); SG Eq 5: everywhere
@@ -154,7 +155,7 @@ def _out_of_range(config):
     "A sentence for each number below its least value or outside its range."
     for name, least in _LEAST.items():
         if getattr(config, name) < least: yield f"{name}: expected {least} or more, got {getattr(config, name)}"
-    for name in ("gamma", "polyak", "one_level"):
+    for name in ("gamma", "polyak", "one_level", "focus_from"):
         if not 0 <= getattr(config, name) <= 1: yield f"{name}: expected 0 to 1, got {getattr(config, name)}"
     for name in ("actor_lr", "critic_lr", "discriminator_lr"):
         if min(getattr(config, name)) < 0: yield f"{name}: expected rates of 0 or more, got {getattr(config, name)}"
@@ -283,7 +284,8 @@ def weights(
     share = WarmStart(config.warm, config.warm).weight(update) if warm else 1.0
     l2, wgan = _LAST[config.reward]
     plain = {"l2": 1 - share + share * l2, "wgan": share * wgan}
-    found = plain | {f"foreground_{name}": config.eta * weight for name, weight in plain.items()} | {"focus": config.nu}
+    found = plain | {f"foreground_{name}": config.eta * weight for name, weight in plain.items()}
+    if update >= config.focus_from * config.updates: found |= {"focus": config.nu}
     return {name: weight for name, weight in found.items() if weight > 0}
 
 
@@ -431,7 +433,7 @@ def started(session: Session, places: Tensor, generator: torch.Generator) -> Sta
 def new_ring(config: TrainConfig, episode: Episode, device: torch.device) -> Replay | None:
     "The replay ring that a config asks for; None where it asks for none."
     if config.episodes == 0: return None
-    return Replay(episode, (config.size, config.size), config.episodes, config.canvases, device)
+    return Replay(episode, (config.size, config.size), config.episodes, config.canvases, device, config.guided)
 
 
 def recipe_of(config: TrainConfig) -> Recipe:

@@ -49,6 +49,7 @@ class StudyConfig:
     out_dir: str
     dataset: str = "birds"
     source: str = "builtin"  # auto, real or builtin
+    focus_from: float = 0.0  # see `TrainConfig`
 
 
 def study_config(**given) -> StudyConfig:

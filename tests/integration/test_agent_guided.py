@@ -17,6 +17,7 @@ EVERY = {
     "expert together": dict(together=True),
     "two discriminators": dict(reward="wgan"),
     "a ring": dict(episodes=130),
+    "a ring, and focus alone": dict(episodes=130, composite="plain", see_mask=False, see_focus=False, eta=0.0),
     "a segmenter": dict(masks="segmenter"),
     "focus alone": dict(composite="plain", see_mask=False, eta=0.0, aligned=False, nu=10.0),
     "streets": dict(dataset="streets", source="builtin"),
