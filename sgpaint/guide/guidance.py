@@ -176,13 +176,13 @@ def gather(
             np.savez_compressed(file, masks=masks, boxes=boxes, parts=parts)
     with np.load(path) as kept: return Guidance(*(torch.from_numpy(kept[key]) for key in ("masks", "boxes", "parts")))
 
-# %% ../../nbs/guide/04_guidance.ipynb #80f4c7c3
+# %% ../../nbs/guide/04_guidance.ipynb #ced1a3ec
 def maps_of(
     expert: nn.Module,  # pictures to logits
     images: Tensor,  # (B, 3, H, W) in [0, 1]
     labels: Tensor,  # (B,) int64, -1 = not known
 ) -> Tensor:  # (B, 1, H, W) in [0, 1]
-    "What an expert looks at in each picture, for its class, or for the class it would say where it cannot know that one."
+    "What an expert looks at in each picture: for its class, or the one it would say where it cannot know that."
     with torch.no_grad(): logits = expert(images)
     seen = getattr(expert, "seen", torch.ones(logits.shape[1])).to(logits) > 0  # an adapted network has seen them all
     said, labels = logits.masked_fill(~seen, -torch.inf).argmax(1), labels.to(logits.device)
