@@ -37,7 +37,7 @@ from .replay import Replay, mirrored
 from .rewards import L2, WGAN, Distance, Mixture, WarmStart, calibrate
 from ..guide.expert import Expert, expert_for, load_expert, save_expert, step_together
 from ..guide.guidance import Guidance, Guide, Instances, gather, maps_of, with_focus
-from ..guide.segment import Segmenter, fingerprint, load_segmenter, save_segmenter, segment, segmenter_for
+from ..guide.segment import Segmenter, load_segmenter, save_segmenter, segmenter_for
 from ..lab import checkpoint
 from ..lab.config import ConfigError, as_dict, build, home, nearest
 from ..lab.machine import describe, pick_device, seed_everything, set_threads
@@ -332,10 +332,7 @@ def find_expert(config: TrainConfig, scenes: SceneSet) -> Expert | None:
 
 def told(scenes: SceneSet, segmenter: Segmenter | None = None, expert: Expert | None = None) -> Guidance:
     "What is known of every picture of a set."
-    if segmenter is None: known = gather(scenes)
-    else:
-        name = f"found-{fingerprint(*segmenter.state_dict().values())}"
-        known = gather(scenes, lambda image: segment(segmenter, image), name)
+    known = gather(scenes, segmenter)
     return known if expert is None else with_focus(known, expert, scenes.images(), scenes.labels)
 
 # %% ../../nbs/agent/07_training.ipynb #5c1a0e51

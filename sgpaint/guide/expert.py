@@ -8,8 +8,8 @@ __all__ = ['CHANNELS', 'SIDE', 'RATE', 'DECAY', 'SHIFT', 'Expert', 'check_labels
            'load_expert', 'known_class', 'expert_for', 'AdaptedExpert', 'efficientnet', 'timm_expert']
 
 # %% ../../nbs/guide/02_expert.ipynb #51a0f510
-import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgpaint.guide.segment import (
-    IMAGENET_MEAN, IMAGENET_STD, RISE, at_side, check_pictures, downloaded, fingerprint, layer, pretrained,
+    IMAGENET_MEAN, IMAGENET_STD, RISE, at_side, check_pictures, downloaded, fingerprint, layer, pretrained, once,
 )
 from ..lab import checkpoint
 from ..lab.config import ConfigError, nearest
 from ..lab.machine import pick_device
 from ..lab.run import progress
-from ..scene.datasets import DataError, cache_home
+from ..scene.datasets import DataError
 from ..scene.loading import SceneSet
 
 # %% ../../nbs/guide/02_expert.ipynb #faf81abb
@@ -222,16 +222,10 @@ def expert_for(
     rows, images, labels = known_class(scenes), scenes.images(), scenes.labels
     recipe = [list(CHANNELS), RATE, DECAY, SHIFT, RISE, len(scenes.class_names), updates, batch, seed]
     name = fingerprint(images, labels, recipe)
-    path, start = cache_home() / "experts" / name, time.perf_counter()
-    found = path.is_dir()
-    if found: expert = load_expert(path, device)
-    else:
+    def train():
         some = (images, labels) if rows.all() else (images[rows], labels[rows])
-        expert = train_expert(*some, len(scenes.class_names), updates, batch, seed, device)
-        save_expert(expert, path)
-    how = "read from the cache" if found else f"trained, {updates} updates, and kept in the cache"
-    print(f"expert {name} of {scenes.title}: {how} ({time.perf_counter() - start:.1f} s)")
-    return expert
+        return train_expert(*some, len(scenes.class_names), updates, batch, seed, device)
+    return once(f"experts/{name}", scenes.title, partial(load_expert, device=device), train, save_expert)
 
 # %% ../../nbs/guide/02_expert.ipynb #56be9f22
 def _columns(class_map: Sequence[int | None]) -> list[int]:

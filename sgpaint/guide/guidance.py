@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST', 'Guide', 'guide_of', 'known', 'Instances', 'Guidance', 'gather', 'maps_of', 'with_focus']
 
-# %% ../../nbs/guide/04_guidance.ipynb #4db10363
+# %% ../../nbs/guide/04_guidance.ipynb #0e940a9d
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,12 +15,10 @@ from torch import Tensor, nn
 
 from .align import tight_box
 from .focus import guided_maps
-from .segment import fingerprint
-from ..lab.config import ConfigError
+from .segment import fingerprint, mask_key, masks_by
 from ..lab.run import write_aside
 from ..scene.datasets import cache_home
 from ..scene.loading import SceneSet
-from ..scene.loading import _cache_path as cache_path
 from ..scene.record import Scene, tight_boxes
 
 # %% ../../nbs/guide/04_guidance.ipynb #70a7590a
@@ -133,12 +131,11 @@ class Guidance:
         "One mask a picture, (n, 1, S, S) float: any of its instances."
         return self.masks.amax(1, keepdim=True).float() / 255
 
-# %% ../../nbs/guide/04_guidance.ipynb #bf37e25a
+# %% ../../nbs/guide/04_guidance.ipynb #bcdb3f94
 def _row(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Masks (K, S, S) uint8, boxes (K, 4) and parts (S, S) uint8 of one scene, the largest instances first."
     found = scene.instances if scene.instances is not None else scene.mask
-    if found is None:
-        raise ConfigError(f"{scene.source}: no mask is known of {scene.name}; let a segmenter find it")
+    assert found is not None  # `mask_key` has refused a set without masks
     order = found.sum((1, 2)).argsort(descending=True, stable=True)[:MOST]
     found = found[order]
     boxes = scene.boxes[order] if scene.boxes is not None else tight_boxes(found)
@@ -146,32 +143,28 @@ def _row(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for number, mask in enumerate((scene.parts or {}).values()): parts[mask[0] > 0.5] = number + 1
     return (found * 255).round().byte().numpy(), boxes.numpy(), parts.byte().numpy()
 
-# %% ../../nbs/guide/04_guidance.ipynb #4387969e
-def _gathered(scenes: SceneSet, fill: Callable | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+# %% ../../nbs/guide/04_guidance.ipynb #16c9453d
+def _gathered(scenes: SceneSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Masks, boxes and parts of a set."
-    rows = []
-    for i in range(len(scenes)):
-        scene = scenes[i]
-        if fill is not None:
-            mask, box = fill(scene.image[None])
-            scene = replace(scene, mask=mask[0], instances=mask[0], boxes=box, parts=None)
-        rows.append(_row(scene))
+    rows = [_row(scenes[i]) for i in range(len(scenes))]
     count = max(len(masks) for masks, *_ in rows)
     masks = np.zeros((len(rows), count, scenes.size, scenes.size), np.uint8)
     boxes = np.zeros((len(rows), count, 4), np.float32)
     for i, (mask, box, _) in enumerate(rows): masks[i, :len(mask)], boxes[i, :len(box)] = mask, box
     return masks, boxes, np.stack([parts for *_, parts in rows])
 
-# %% ../../nbs/guide/04_guidance.ipynb #2551572e
+# %% ../../nbs/guide/04_guidance.ipynb #5203ca0f
 def gather(
     scenes: SceneSet,  # a set at its working size
-    fill: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,  # pictures to masks and boxes; None = the set's own
-    name: str = "truth",  # names what `fill` is made of, for the cache
+    segmenter: nn.Module | None = None,  # finds the masks; None = the set's own
 ) -> Guidance:
     "Masks, boxes and parts of a whole set: read from the cache, else worked out and kept there."
-    path = cache_path(scenes).with_suffix(f".{name}.npz")
+    if segmenter is not None:
+        found, where = masks_by(segmenter, scenes)
+        return Guidance(found, where[:, None], torch.zeros_like(found[:, 0]))
+    path = cache_home() / "guidance" / f"{mask_key(scenes)}.npz"
     if not path.exists():
-        masks, boxes, parts = _gathered(scenes, fill)
+        masks, boxes, parts = _gathered(scenes)
         with write_aside(path) as aside, open(aside, "wb") as file:
             np.savez_compressed(file, masks=masks, boxes=boxes, parts=parts)
     with np.load(path) as kept: return Guidance(*(torch.from_numpy(kept[key]) for key in ("masks", "boxes", "parts")))

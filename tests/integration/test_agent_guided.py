@@ -7,6 +7,7 @@ from sgpaint.agent.training import Session, configure, episode_at, learn, load_s
 from sgpaint.guide.guidance import Guidance, Instances, gather, guide_of, with_focus
 from sgpaint.lab.config import ConfigError
 from sgpaint.lab.run import read_metrics
+from sgpaint.scene.entries import DataError
 from sgpaint.scene.loading import load
 from sgpaint.scene.procedural import draw
 
@@ -25,8 +26,7 @@ EVERY = {
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch, tmp_path):
-    monkeypatch.setenv("SGPAINT_CACHE", str(tmp_path / "cache"))
+def quick(monkeypatch, own_cache):
     monkeypatch.setattr("sgpaint.agent.training.expert_for", lambda scenes, updates=2: few_updates(scenes))
     monkeypatch.setattr("sgpaint.agent.training.segmenter_for", lambda scenes: few_steps(scenes))
 
@@ -131,7 +131,7 @@ def test_a_set_without_masks_is_refused_by_name(tmp_path):
     from PIL import Image
     for i in range(12):
         Image.new("RGB", (40, 40), (20 * i, 90, 200)).save(tmp_path / f"{i}.png")
-    with pytest.raises(ConfigError, match="no mask is known"):
+    with pytest.raises(DataError, match="has no mask"):
         train(configure(**SMALL, dataset="folder", data_root=str(tmp_path), nu=0.0, see_focus=False,
                         out_dir=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()

@@ -30,9 +30,7 @@ from sgpaint.lab.config import ConfigError
 from sgpaint.scene.loading import load
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("SGPAINT_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

@@ -36,9 +36,7 @@ from sgpaint.scene.procedural import draw
 from sgpaint.scene.record import Scene, check_scene
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("SGPAINT_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 class Few:

@@ -20,12 +20,7 @@ from sgpaint.scene.procedural import SUBJECTS, draw
 from sgpaint.scene.record import check_scene, tight_boxes
 
 
-@pytest.fixture(autouse=True)
-def own_places(tmp_path, monkeypatch):
-    "No test sees or touches the user's cache or data."
-    monkeypatch.setenv("SGPAINT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SGPAINT_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("SGPAINT_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("own_places")
 
 
 @pytest.fixture
