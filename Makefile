@@ -21,6 +21,7 @@ test: $(READY)  ## run every notebook at its smoke size, then the tests and guar
 	@$(BIN)/python -m pytest
 
 sync: $(READY)  ## after editing notebooks: clean them, export the modules, make the README
+	@$(BIN)/python tools/outputs.py
 	@$(BIN)/nbdev_clean
 	@$(BIN)/nbdev_export
 	@$(BIN)/python tools/readme.py

@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("lab", "stroke", "scene", "brush", "guide", "agent", "study")  # a room imports only those before it
+# Modules that hold a container and no idea (a player, a format) need no lesson; each with the number it stands after.
+PLAIN = {"stroke.page": 4}
 IMAGES = re.compile(r"!\[[^]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
 
 

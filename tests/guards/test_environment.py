@@ -24,6 +24,7 @@ BUILD = [Requirement(text) for text in PYPROJECT["build-system"]["requires"]]
 # Needed, though no line of ours imports them.
 UNSEEN = {
     "ipykernel": "the kernel that every notebook names",
+    "av": "imageio writes films through it",
     "tensorboard": "torch.utils.tensorboard writes through it",
     "fastcore": "holds nbdev at versions that start",
     "execnb": "holds nbdev at versions that start",

@@ -4,7 +4,7 @@ import functools
 import re
 from collections import Counter
 
-from project import ROOMS, ROOT, code_cells, default_exp, modules, notebooks, room_notebooks, source
+from project import PLAIN, ROOMS, ROOT, code_cells, default_exp, modules, notebooks, room_notebooks, source
 
 
 @functools.cache
@@ -13,8 +13,10 @@ def exports() -> dict[str, str]:
     return {default_exp(nb): name for name, nb in notebooks().items() if default_exp(nb)}
 
 
-def number(module: str) -> int:
+def number(module: str) -> float:
     "The number that orders a module among its siblings, from its notebook's name."
+    if module in PLAIN:
+        return PLAIN[module] + 0.5
     return int(exports()[module].split("/")[1][:2])
 
 
@@ -34,7 +36,7 @@ def imported(code: str, package: str) -> set[str]:
 
 
 def test_every_module_has_its_notebook_and_every_notebook_its_module():
-    orphans, missing = modules().keys() - exports().keys(), exports().keys() - modules().keys()
+    orphans, missing = modules().keys() - exports().keys() - PLAIN.keys(), exports().keys() - modules().keys()
     assert not orphans, f"modules without a notebook: {sorted(orphans)}; remove them"
     assert not missing, f"notebooks that were not exported: {sorted(missing)}; run `make sync`"
 

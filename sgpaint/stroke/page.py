@@ -1,0 +1,107 @@
+"""Pages that play paintings: one script, some data, a picture for where no script may run, and nothing fetched from anywhere.
+
+A plain module beside `player.js`: it holds a container, not an idea. The idea, one formula for Python and browser, is told in the lessons
+`stroke.exact` and `stroke.painting`.
+"""
+import base64
+import hashlib
+import html
+import io
+import json
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .canvas import BACKGROUNDS, LOOKS
+from .distance import CHORDS, STEPS
+from .params import FAMILIES, RADIUS_MIN, RADIUS_SPAN
+
+SCHEMA = "sgpaint/painting/1"  # of the files that paintings are kept in, and that the player reads
+WORKING = (128, 512)  # pixels: of the shorter side, and at most of the longer, while a painting moves in a browser
+CALL = "sgpaintPlayAll();"
+
+
+def constants() -> str:
+    "The numbers that Python and the browser share, as JavaScript; each has its one home in Python."
+    shared = {"CHORDS": CHORDS, "STEPS": STEPS, "RADIUS_MIN": RADIUS_MIN, "RADIUS_SPAN": RADIUS_SPAN, "LOOKS": LOOKS,
+              "BACKGROUNDS": BACKGROUNDS, "SCHEMA": SCHEMA, "WORKING": WORKING,
+              "FAMILIES": {f.name: f.columns for f in FAMILIES.values()}}
+    return "".join(f"const {name} = {json.dumps(value)};\n" for name, value in shared.items())
+
+
+def slim(code: str) -> str:
+    "A script without lines of comment, indentation and empty lines, which nobody reads in a page."
+    lines = (line.strip() for line in code.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+@cache
+def script(
+    *files: Path,  # more scripts, which may use all that player.js defines; the last one defines `render`
+) -> str:  # an ES module for anywidget; without files the player's plain script
+    "The player's script, with others behind it."
+    codes = [Path(__file__).with_name("player.js").read_text(encoding="utf-8"), *(f.read_text(encoding="utf-8") for f in files)]
+    return constants() + slim("\n".join(codes)) + ("\nexport default { render };\n" if files else "\n")
+
+
+def working(
+    size: tuple[int, int],  # (H, W) of a painting
+) -> tuple[int, int]:  # (H, W)
+    "The size at which a browser draws while something moves; player.js has the same function."
+    scale = min(WORKING[0] / min(size), WORKING[1] / max(size))
+    height, width = (max(1, math.floor(v * scale + 0.5)) for v in size)
+    return height, width
+
+
+def data(value: Any) -> str:
+    "JSON that may stand inside a script element, whatever titles are in it."
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def picture_url(
+    image: Image.Image,
+    kind: str = "webp",  # webp (small) or png (without loss)
+) -> str:
+    "A picture as a data address."
+    file = io.BytesIO()
+    image.save(file, kind.upper(), **({"quality": 80} if kind == "webp" else {"optimize": True}))
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def fragment(
+    paintings: Sequence[str],  # JSON texts of paintings
+    poster: Image.Image,  # shown where no script may run
+    title: str,
+    extras: Sequence[dict] = (),  # for each painting what else to show; see `Player` in player.js
+) -> str:  # HTML
+    "Paintings that play in the output of a notebook's cell: a picture, data and a script."
+    return body(paintings, poster, title, extras) + f"<script>(() => {{\n{script()}{CALL}\n}})();</script>"
+
+
+def body(paintings: Sequence[str], poster: Image.Image, title: str, extras: Sequence[dict] = ()) -> str:
+    "The part of a page that holds a picture and data, without the script."
+    targets = list(dict.fromkeys(e["target"] for e in extras if "target" in e))  # paintings of one picture share it
+    numbered = [{**e, "target": targets.index(e["target"])} if "target" in e else e for e in extras]
+    story = {"paintings": [json.loads(text) for text in paintings], "targets": targets, "extras": numbered}
+    return (f'<div class="sgpaint" data-sgpaint="player"><img alt="{html.escape(title or "a painting")}" style="max-width:100%" '
+            f'src="{picture_url(poster)}"><script type="application/json">{data(story)}</script></div>')
+
+
+def page(
+    title: str,  # of the document
+    content: str,  # HTML: several `body` with text between them
+) -> str:
+    "A whole document that fetches nothing and runs only the player's script."
+    code = f"(() => {{\n{script()}{CALL}\n}})();"
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
+    style = ("body{max-width:72rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;color-scheme:light dark;"
+             "background:Canvas;color:CanvasText}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left}")
+    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{html.escape(title)}</title>'
+            f"<style>{style}</style></head><body>{content}<script>{code}</script></body></html>")
