@@ -83,13 +83,21 @@ def fragment(
     return body(paintings, poster, title, extras) + f"<script>(() => {{\n{script()}{CALL}\n}})();</script>"
 
 
+def story(
+    paintings: Sequence[str],  # JSON texts of paintings
+    extras: Sequence[dict] = (),  # for each painting what else to show; see `Player` in player.js
+) -> dict[str, Any]:
+    "What a player is told; paintings of one picture share it."
+    targets = list(dict.fromkeys(e["target"] for e in extras if "target" in e))
+    numbered = [{**e, "target": targets.index(e["target"])} if "target" in e else e for e in extras]
+    return {"paintings": [json.loads(text) for text in paintings], "targets": targets, "extras": numbered}
+
+
 def body(paintings: Sequence[str], poster: Image.Image, title: str, extras: Sequence[dict] = ()) -> str:
     "The part of a page that holds a picture and data, without the script."
-    targets = list(dict.fromkeys(e["target"] for e in extras if "target" in e))  # paintings of one picture share it
-    numbered = [{**e, "target": targets.index(e["target"])} if "target" in e else e for e in extras]
-    story = {"paintings": [json.loads(text) for text in paintings], "targets": targets, "extras": numbered}
-    return (f'<div class="sgpaint" data-sgpaint="player"><img alt="{html.escape(title or "a painting")}" style="max-width:100%" '
-            f'src="{picture_url(poster)}"><script type="application/json">{data(story)}</script></div>')
+    words, told = html.escape(title or "a painting"), data(story(paintings, extras))
+    return (f'<div class="sgpaint" data-sgpaint="player"><img alt="{words}" style="max-width:100%" '
+            f'src="{picture_url(poster)}"><script type="application/json">{told}</script></div>')
 
 
 def page(

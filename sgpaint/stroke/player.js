@@ -441,13 +441,17 @@ class Player {
   }
   // Switches for what there is: layers, instances, overlays; none that could not act.
   choices() {
-    const tick = (label, on, act) => h("label", {}, h("input", { type: "checkbox", checked: on, onchange: (e) => act(e.target.checked) }), ` ${label}`);
+    this.boxes = new Map();
+    const tick = (name, label, on, act) => {
+      this.boxes.set(name, h("input", { type: "checkbox", checked: on, onchange: (e) => act(e.target.checked) }));
+      return h("label", {}, this.boxes.get(name), ` ${label}`);
+    };
     const groups = new Set(this.paintings.flatMap((p) => [...(p.layer ?? []).map((v) => `layer ${v}`), ...(p.masks?.count > 1 ? (p.instance ?? []).map((v) => `instance ${v}`) : [])]));
     const called = { "layer 0": "background", "layer 1": "foreground", "instance -1": "all instances" };
     const list = [...groups].sort();
     const row = h("div", { class: "sg-row" });
-    if (list.length > 1) row.append(h("fieldset", { "aria-label": "strokes shown" }, ...list.map((g) => tick(called[g] ?? g, true, (on) => this.hide(g, !on)))));
-    if (this.total > 0) row.append(tick("this stroke alone", false, (on) => { this.alone = on; this.work(); this.tell("alone"); }));
+    if (list.length > 1) row.append(h("fieldset", { "aria-label": "strokes shown" }, ...list.map((g) => tick(g, called[g] ?? g, true, (on) => this.hide(g, !on)))));
+    if (this.total > 0) row.append(tick("alone", "this stroke alone", false, (on) => { this.alone = on; this.work(); this.tell("alone"); }));
     const overlays = ["none", ...(this.paintings.some((p) => p.masks) ? ["mask"] : []), ...(this.views.some((v) => v.extra.boxes) ? ["box"] : [])];
     if (overlays.length > 1) {
       this.layers = h("select", { onchange: () => { this.overlay = this.layers.value; this.mark(); this.tell("overlay"); } }, ...overlays.map((o) => h("option", {}, o)));
@@ -518,8 +522,9 @@ class Player {
     if (rest.length) this.later = setTimeout(() => this.refine(), 0);
     else this.measure();
   }
-  hide(group, hidden) {
-    this.hidden[hidden ? "add" : "delete"](group);
+  hide(group, hidden) { this.hidden[hidden ? "add" : "delete"](group); this.showing(); }
+  showOnly(hidden) { this.hidden = new Set(hidden); this.boxes.forEach((box, name) => { if (name !== "alone") box.checked = !this.hidden.has(name); }); this.showing(); }
+  showing() {
     for (const v of this.views) {
       const of = (k) => this.hidden.has(`layer ${v.p.layer?.[k]}`) || this.hidden.has(`instance ${v.p.instance?.[k]}`);
       for (const easel of [v.easel, v.fine]) if (easel) { easel.hidden = this.hidden.size ? of : null; easel.reset(); }
@@ -589,19 +594,8 @@ class Player {
   }
   plot() {
     const curves = this.views.map((v) => v.errors ?? v.p.reward), log = this.views.some((v) => v.errors);
-    const all = curves.flatMap((c) => c ?? []), any = all.length > 0 && this.total > 0;
-    this.chart.style.display = this.legend.style.display = any ? "" : "none";
-    if (!any) return;
-    const f = log ? (y) => Math.log(Math.max(y, 1e-6)) : (y) => y, low = Math.min(...all.map(f)), high = Math.max(...all.map(f));
-    const x = (i) => 4 + (512 * i) / this.total, y = (value) => 114 - (108 * (f(value) - low)) / (high - low || 1), shift = log ? 0 : 1;
-    const lines = curves.flatMap((c, i) => !c ? [] : h("polyline", { points: c.map((value, j) => `${x(j + shift).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
-      fill: "none", stroke: `var(${INKS[i % 4]})`, "stroke-width": 2, "stroke-dasharray": DASH[i % 4], "vector-effect": "non-scaling-stroke" }));
-    const cursor = h("line", { x1: x(this.n), x2: x(this.n), y1: 2, y2: 118, stroke: "currentColor", "vector-effect": "non-scaling-stroke" });
     const what = log ? "error after each stroke (logarithmic)" : "reward of each stroke";
-    this.chart.replaceChildren(...lines, cursor); this.chart.setAttribute("aria-label", what);
-    const word = (value) => (Math.abs(value) < 0.001 ? value.toExponential(1) : value.toPrecision(3));
-    this.legend.replaceChildren(h("span", {}, `${what}, ${word(Math.min(...all))} to ${word(Math.max(...all))}`),
-      ...(curves.length > 1 ? this.views.map((v, i) => h("span", {}, h("span", { style: `display:inline-block;width:26px;border-top:3px ${["solid", "dashed", "dotted", "double"][i % 4]} var(${INKS[i % 4]});vertical-align:4px` }), ` ${v.p.title || i + 1}`)) : []));
+    chart(this.chart, this.legend, curves, { what, log, names: this.views.map((v, i) => v.p.title || `${i + 1}`), at: this.n, last: this.total, first: log ? 0 : 1 });
   }
 }
 
@@ -609,6 +603,24 @@ function errorOf(canvas, target) {
   let sum = 0;
   for (let i = 0; i < target.length; i++) sum += (canvas[i] - target[i]) ** 2;
   return sum / target.length;
+}
+
+// Curves over strokes `first`, `first` + 1, … with a cursor; each has its colour, its dashes and its name. Without values: nothing.
+function chart(svg, legend, curves, { what, log = false, names = [], at = 0, last = 1, first = 0, dots = false }) {
+  const all = curves.flatMap((c) => c ?? []), any = all.length > 0 && last > 0;
+  svg.style.display = legend.style.display = any ? "" : "none";
+  if (!any) return;
+  const f = log ? (y) => Math.log(Math.max(y, 1e-6)) : (y) => y, low = Math.min(...all.map(f)), high = Math.max(...all.map(f));
+  const x = (i) => 4 + (512 * i) / last, y = (value) => 114 - (108 * (f(value) - low)) / (high - low || 1), thin = { "vector-effect": "non-scaling-stroke" };
+  const parts = curves.flatMap((c, i) => !c ? [] : [h("polyline", { points: c.map((value, j) => `${x(j + first).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
+    fill: "none", stroke: `var(${INKS[i % 4]})`, "stroke-width": 2, "stroke-dasharray": DASH[i % 4], ...thin }),
+    ...(dots ? c.map((value, j) => h("circle", { cx: x(j + first), cy: y(value), r: 3, fill: `var(${INKS[i % 4]})` })) : [])]);
+  svg.replaceChildren(...parts, h("line", { x1: x(at), x2: x(at), y1: 2, y2: 118, stroke: "currentColor", ...thin }));
+  const word = (value) => (value && Math.abs(value) < 0.001 ? value.toExponential(1) : value.toPrecision(3));
+  const said = `${what}, ${word(Math.min(...all))} to ${word(Math.max(...all))}`, style = ["solid", "dashed", "dotted", "double"];
+  svg.setAttribute("aria-label", said);
+  legend.replaceChildren(h("span", {}, said), ...(curves.length < 2 ? [] : names.map((name, i) =>
+    h("span", {}, h("span", { style: `display:inline-block;width:26px;border-top:3px ${style[i % 4]} var(${INKS[i % 4]});vertical-align:4px` }), ` ${name}`))));
 }
 
 // The absolute error of every pixel, from dark blue to yellow (cividis in four steps).
@@ -632,15 +644,18 @@ function border(mask, tall, wide, sy, sx) {
   return parts.join("");
 }
 
+// Paintings and what is shown beside them, from what `page.story` tells.
+async function readStory(text) {
+  const story = JSON.parse(text), paintings = await Promise.all(story.paintings.map(readPainting));
+  return [paintings, story.extras.map((e) => ("target" in e ? { ...e, target: story.targets[e.target] } : e))];
+}
+
 // Every player of a page that does not play yet: its picture goes, what it holds comes; what went wrong is said.
 async function sgpaintPlayAll() {
   for (const host of document.querySelectorAll("[data-sgpaint=player]")) {
     host.setAttribute("data-sgpaint", "playing");
     try {
-      const story = JSON.parse(host.querySelector("script").textContent);
-      const paintings = await Promise.all(story.paintings.map(readPainting));
-      const extras = story.extras.map((e) => ("target" in e ? { ...e, target: story.targets[e.target] } : e));
-      host.sgpaint = new Player(host, paintings, extras);
+      host.sgpaint = new Player(host, ...(await readStory(host.querySelector("script").textContent)));
       await host.sgpaint.ready;
     } catch (error) {
       host.setAttribute("data-sgpaint", "failed");
