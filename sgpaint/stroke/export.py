@@ -549,7 +549,7 @@ def _points(row, family, paper, tolerance):
     ts = [k / n for k in range(n + 1)]
     return [(shape.at(t).real, shape.at(t).imag, shape.radius(t), a0 + (a2 - a0) * t) for t in ts]
 
-# %% ../../nbs/stroke/06_export.ipynb #d4d09c69
+# %% ../../nbs/stroke/06_export.ipynb #c9cb4833
 def to_polylines(painting: Painting,
                  width_mm: float = 100.0,       # of the paper; its height follows
                  y: str = "up",                 # up: 0 at the lower edge; down: 0 at the upper edge
@@ -566,7 +566,7 @@ def to_polylines(painting: Painting,
     lines = []
     for i, row in enumerate(look(painting.strokes, painting.look, family).double().tolist()):
         points = _points(row, family, (height, width), tolerance_mm)
-        if y == "up": points = [(px, height - py, *rest) for px, py, *rest in points]
+        if y == "up": points = [(px, height - py, radius, a) for px, py, radius, a in points]
         lines.append(Polyline(i, points, tuple(row[-3:]), family.name == "triangle"))
     return lines
 
@@ -602,7 +602,7 @@ def save_csv(painting: Painting, path: str | Path,
                 table.writerow([line.stroke, k, *(f"{v:.9g}" for v in (*point, *line.colour))])
     return Path(path)
 
-# %% ../../nbs/stroke/06_export.ipynb #810b59fc
+# %% ../../nbs/stroke/06_export.ipynb #11f365a3
 FRAMES, PIXELS, HOLD = 2000, 2 ** 26, 60.0  # at most: frames, frames times pixels, seconds of the last frame
 _USUAL = 200  # frames where nobody asks for a number
 
@@ -616,8 +616,8 @@ def _every(painting, every, size):
     whole = isinstance(every, int) and not isinstance(every, bool) and every >= 1
     _refuse(whole, f"every: expected an integer of 1 or more strokes, got {every!r}")
     least = max(1, math.ceil(len(painting) / (room - 1)))
-    _refuse(every >= least, f"every: expected {least} or more, for at most {room} frames of {size[0]}x{size[1]} pixels, "
-                            f"got {every}")
+    _refuse(every >= least,
+            f"every: expected {least} or more, for at most {room} frames of {size[0]}x{size[1]} pixels, got {every}")
     return every
 
 
@@ -626,7 +626,7 @@ def _durations(n, fps, hold, unit):
     ends = [round(k * unit / fps) for k in range(n)]
     return [b - a for a, b in zip(ends, ends[1:], strict=False)] + [max(round(hold * unit), round(unit / fps))]
 
-# %% ../../nbs/stroke/06_export.ipynb #7ce207cc
+# %% ../../nbs/stroke/06_export.ipynb #f5d3a449
 def _palette(painting, size):
     "An image with 256 colours for all stages of a painting, chosen from 16 small ones."
     shrink = min(1.0, math.sqrt(2 ** 13 / (size[0] * size[1])))
@@ -641,9 +641,9 @@ def _gif(painting, part, pictures, size, fps, hold):
     "An animated GIF: one palette for the way, one of its own for the last frame."
     palette, frames = _palette(painting, size), []
     for picture in pictures: frames.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
-    first, *rest = [*frames[:-1], picture.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)]
-    times = [10 * t for t in _durations(1 + len(rest), fps, hold, 100)]
-    first.save(part, "GIF", save_all=True, append_images=rest, duration=times, loop=0)
+    frames[-1] = picture.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    times = [10 * t for t in _durations(len(frames), fps, hold, 100)]
+    frames[0].save(part, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
 
 
 def _webp(painting, part, pictures, size, fps, hold):
