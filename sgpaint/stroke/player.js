@@ -507,7 +507,7 @@ class Player {
   paint(v, easel) {
     const k = this.pinned ?? this.strokes(v) - 1;
     easel.show(v.context, this.alone && k >= 0 && k < v.p.n ? easel.only(k) : easel.canvas);
-    v.canvas.setAttribute("data-strokes", this.strokes(v));
+    v.canvas.setAttribute("data-strokes", easel.at);
   }
   refine() {
     const until = performance.now() + 12, ratio = Math.min(2, devicePixelRatio || 1);
@@ -549,7 +549,7 @@ class Player {
     this.slider.value = this.n; this.slider.setAttribute("aria-valuetext", `${this.n} of ${this.total} strokes`);
     this.count.textContent = `stroke ${this.n} of ${this.total}`;
     for (const v of this.views) {
-      const wrong = v.target ? `, error ${errorOf(v.easel.canvas, v.target).toFixed(5)} at ${v.height}×${v.width}` : "";
+      const wrong = v.target ? `, error ${errorOf(v.easel.canvas, v.target).toPrecision(3)} at ${v.height}×${v.width}` : "";
       v.caption.textContent = `${this.strokes(v)} of ${v.p.n} ${v.p.family} strokes${wrong}`;
       if (v.wrong) showError(v.wrong.getContext("2d"), v.easel, v.target);
     }

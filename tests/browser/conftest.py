@@ -53,7 +53,7 @@ def new_page(browser, picture) -> Iterator[Callable[..., Page]]:
 
     yield make
     for number, watch in enumerate(made):
-        picture(watch.page, str(number) if len(made) > 1 else "")
+        if watch.page.url != "about:blank": picture(watch.page, str(number) if len(made) > 1 else "")
         watch.page.context.close()
     for watch in made: watch.check()
 

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwrig
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]
-PATIENCE = 60_000  # ms: only a hang takes that long
+PATIENCE = 30_000  # ms: only a hang takes that long
 
 
 def chromium() -> str | None:
@@ -68,10 +68,14 @@ class Watch:
         assert not self.wrong, "\n".join(self.wrong)
 
 
+def decoded(url: str) -> np.ndarray:  # (H, W, 4) uint8
+    "The pixels of a picture in a data address."
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGBA"))
+
+
 def pixels(canvas: Locator) -> np.ndarray:  # (H, W, 4) uint8
     "What a canvas element holds, at its own resolution."
-    url = canvas.evaluate("c => c.toDataURL('image/png')")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGBA"))
+    return decoded(canvas.evaluate("c => c.toDataURL()"))
 
 
 def barriers(page: Page, within: str = "") -> list[str]:
@@ -121,7 +125,7 @@ class Lab:
                 server.wait(30)
 
     def _wait(self, server: subprocess.Popen) -> None:
-        for _ in range(PATIENCE // 100):
+        for _ in range(600):
             try: return urlopen(f"{self.url}/api?token={self.token}", timeout=5).close()
             except (URLError, TimeoutError, ConnectionError): time.sleep(0.1)
             assert server.poll() is None, (self.folder / "log.txt").read_text()
