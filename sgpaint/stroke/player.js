@@ -297,11 +297,11 @@ const LOOK = `
 .sg *, .sg *::before { box-sizing: border-box; }
 .sg-row { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; margin-top: 6px; }
 .sg-stages { display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start; }
-.sg-stage { margin: 0; position: relative; flex: 0 1 auto; max-width: 100%; }
+.sg-stage { margin: 0; position: relative; flex: 0 1 auto; max-width: 100%; } .sg-stages > .sg-stage { flex: 1 1 240px; min-width: 0; }
 .sg-board { position: relative; line-height: 0; touch-action: none; }
-.sg-board canvas { display: block; width: 100%; height: 100%; }
+.sg-board canvas { display: block; width: 100%; height: 100%; outline: 1px solid var(--sg-line); }
 .sg-board svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; pointer-events: none; }
-.sg-board svg .grip { pointer-events: all; cursor: grab; }
+.sg-board .marks { clip-path: inset(-9px); } .sg-board svg .grip { pointer-events: all; cursor: grab; }
 .sg button, .sg select, .sg input { font: inherit; color: inherit; }
 .sg button, .sg select { background: transparent; border: 1px solid var(--sg-line); border-radius: 4px; min-height: 28px; min-width: 32px; }
 .sg option { color: #1b1f24; background: #ffffff; }
@@ -393,14 +393,14 @@ class Player {
     const name = p.title || "a painting without a title";
     v.canvas = h("canvas", { width, height, role: "img", "aria-label": name });
     v.context = v.canvas.getContext("2d", { willReadFrequently: true });
-    v.marks = h("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+    v.marks = h("svg", { class: "marks", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
     v.board = h("div", { class: "sg-board", style: `width:${v.shown}px;max-width:100%;aspect-ratio:${width}/${height}` }, v.canvas, v.marks);
     v.board.addEventListener("pointermove", (event) => this.over(v, event));
     v.board.addEventListener("pointerleave", () => this.point(null));
     v.board.addEventListener("click", (event) => this.pin(this.under(v, event)));
     v.caption = h("output", { style: "min-width:30ch" });
     v.panels = h("div", { class: "sg-row" });
-    v.figure = h("figure", { class: "sg-stage" }, v.board, h("figcaption", {}, h("strong", {}, name), h("br"), v.caption));
+    v.figure = h("figure", { class: "sg-stage", style: `max-width:max(${v.shown}px,32ch)` }, v.board, h("figcaption", {}, h("strong", {}, name), h("br"), v.caption));
     if (this.paintings.length > 1) v.figure.append(v.panels);  // beside a single painting, below each of several
     return v;
   }
@@ -483,7 +483,7 @@ class Player {
       at += ((now - before) / 8000) * this.total * this.speed; before = now;
       const n = Math.min(this.total, Math.floor(calm ? at - (at % Math.max(1, this.total / 10)) : at));
       if (at >= this.total) { this.seek(this.total); return this.pause(); }
-      if (n !== this.n) this.seek(n);
+      if (n > this.n) this.seek(n);
       this.clock = requestAnimationFrame(tick);
     };
     this.playing = true; this.button("pause"); this.clock = requestAnimationFrame(tick); this.tell("playing");
@@ -562,7 +562,7 @@ class Player {
     const rgb = ["red", "green", "blue"].map((c) => Math.round(255 * v.p.at(k, c)));
     const facts = v.p.columns.map((name) => [name, v.p.at(k, name).toFixed(3)]);
     if (v.p.layer) facts.push(["layer", v.p.layer[k] ? "foreground" : "background"]);
-    if (v.p.instance) facts.push(["instance", v.p.instance[k]]);
+    if (v.p.instance) facts.push(["instance", v.p.instance[k] < 0 ? "all" : v.p.instance[k]]);
     if (v.p.step) facts.push(["step", v.p.step[k]]);
     if (v.p.reward) facts.push(["reward", v.p.reward[k].toExponential(2)]);
     this.heading.replaceChildren(h("span", { class: "swatch", style: `background:rgb(${rgb})` }), ` stroke ${k + 1} (${how})`);

@@ -225,6 +225,7 @@ def test_paintings_side_by_side_are_locked(page, opened):
     left, right = page.get_by_role("img", name="baseline"), page.get_by_role("img", name="guidance")
     agrees(left, one, 60)
     agrees(right, two, 40)
+    assert left.bounding_box()["y"] == right.bounding_box()["y"], "side by side, not one above the other"
     for key, n in (("PageDown", 50), ("PageDown", 40), ("PageDown", 30), ("Home", 0)):
         slider(page).press(key)
         agrees(left, one, n)
