@@ -234,7 +234,7 @@ def test_paintings_side_by_side_are_locked(page, opened):
     page.get_by_text("error after each stroke").wait_for()
     caption = page.locator("figcaption output").first.text_content()
     wanted = one.error(torch.nn.functional.interpolate(target[None], (128, 171), mode="bilinear", antialias=True)[0])
-    assert abs(float(caption.split("error ")[1].split()[0]) - wanted) < 1e-4
+    assert float(caption.split("error ")[1].split()[0]) == pytest.approx(wanted, rel=0.01)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
