@@ -43,12 +43,12 @@ def picture(request) -> Callable[[Page, str], None]:
 
 @pytest.fixture
 def new_page(browser, picture) -> Iterator[Callable[..., Page]]:
-    "Make pages: options of a browser context, and the server that may be asked."
+    "Make pages: what may be asked, what may be refused, and options of a browser context."
     made: list[Watch] = []
 
-    def make(server: str = "", **options) -> Page:
+    def make(server: str = "", foreign: str = "", **options) -> Page:
         context = browser.new_context(**({"viewport": {"width": 900, "height": 800}} | options))
-        made.append(Watch(context.new_page(), server))
+        made.append(Watch(context.new_page(), server, foreign))
         return made[-1].page
 
     yield make

@@ -41,8 +41,8 @@ def launch(playwright: Playwright) -> Browser:
 class Watch:
     "A page whose network is cut off but for one server; everything that goes wrong in it is kept."
 
-    def __init__(self, page: Page, server: str = ""):
-        self.page, self.server = page, server
+    def __init__(self, page: Page, server: str = "", foreign: str = ""):
+        self.page, self.server, self.foreign = page, server, foreign  # foreign: what others' templates ask for
         self.wrong: list[str] = []
         page.set_default_timeout(PATIENCE)
         page.on("console", self._said)
@@ -53,15 +53,20 @@ class Watch:
     def _allowed(self, url: str) -> bool:
         local = urlsplit(url).scheme in ("file", "data", "blob", "about")
         served = bool(self.server) and urlsplit(url).netloc == urlsplit(self.server).netloc
-        if not (local or served): self.wrong.append(f"asked the network for {url}")
+        if not (local or served or self._theirs(url)): self.wrong.append(f"asked the network for {url}")
         return local or served
+
+    def _theirs(self, url: str) -> bool:
+        "Blocked like everything, but no fault of the page's."
+        return bool(self.foreign) and url.startswith(self.foreign)
 
     def _route(self, route: Route, request: Request) -> None:
         if self._allowed(request.url): route.continue_()
         else: route.abort()
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type == "error": self.wrong.append(f"console: {message.text}")
+        if message.type == "error" and not self._theirs(message.location["url"]):
+            self.wrong.append(f"console: {message.text}")
 
     def check(self) -> None:
         "Fail where anything went wrong."
@@ -158,6 +163,11 @@ class Lab:
             const cells = window.jupyterapp.shell.currentWidget.content.widgets;
             return cells.every(c => !/\\*/.test(c.promptNode?.textContent ?? '') && c.model.executionCount);
         }""")
+
+    def cells(self, page: Page) -> list[str]:
+        "The text of every cell."
+        return page.evaluate("""() => window.jupyterapp.shell.currentWidget.content.widgets
+            .map(cell => cell.model.sharedModel.getSource())""")
 
     def ask(self, page: Page, code: str) -> str:
         "What an expression is in the notebook's kernel, as its repr."
