@@ -1,4 +1,5 @@
 """A browser without a network, and a JupyterLab of its own: what the tests here, and benchmarks/explorers.py, drive."""
+import ast
 import base64
 import io
 import json
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -169,12 +171,17 @@ class Lab:
         return page.evaluate("""() => window.jupyterapp.shell.currentWidget.content.widgets
             .map(cell => cell.model.sharedModel.getSource())""")
 
-    def ask(self, page: Page, code: str) -> str:
-        "What an expression is in the notebook's kernel, as its repr."
-        return page.evaluate("""async code => {
+    def ask(self, page: Page, expression: str, before: str = "") -> Any:
+        "What an expression is in the notebook's kernel (a literal), after some statements."
+        return ast.literal_eval(page.evaluate("""async ([before, expression]) => {
             const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-            const asked = kernel.requestExecute({ code: '', silent: true, user_expressions: { it: code } });
-            const it = (await asked.done).content.user_expressions.it;
+            const asked = kernel.requestExecute({ code: before, silent: true, user_expressions: { it: expression } });
+            const said = (await asked.done).content, it = said.user_expressions?.it ?? said;
             if (it.status !== 'ok') throw new Error(it.ename + ': ' + it.evalue);
             return it.data['text/plain'];
-        }""", code)
+        }""", [before, expression]))
+
+    def later(self, page: Page, code: str) -> None:
+        "Give the kernel something to do, and do not wait for it."
+        page.evaluate("""code => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+            .requestExecute({ code, silent: true }); }""", code)

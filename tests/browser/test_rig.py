@@ -54,4 +54,4 @@ def test_a_widget_in_jupyterlab(lab, lab_page):
     button = lab_page.get_by_role("button", name="count 3")
     button.click()
     lab_page.get_by_role("button", name="count 4").wait_for()
-    assert lab.ask(lab_page, "count.value") == "4"
+    assert lab.ask(lab_page, "count.value") == 4
