@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Finished', 'finished', 'held_out_scenes', 'agent_of', 'painted', 'Comparison', 'compare']
 
-# %% ../../nbs/study/03_compare.ipynb #5d97d6e3
+# %% ../../nbs/study/03_compare.ipynb #dacb908c
 import base64
 import html
 import io
@@ -23,7 +23,8 @@ from ..lab.config import differing
 from ..lab.run import RunError, read_metrics
 from ..lab.show import Chart, curves, sheet
 from ..scene.loading import SceneSet, load
-from ..stroke.painting import Painting
+from ..stroke.page import picture_url
+from ..stroke.painting import Painting, SideBySide, side_by_side
 from .tables import StudyError
 
 # %% ../../nbs/study/03_compare.ipynb #79075d0a
@@ -143,11 +144,15 @@ class _Sides:
         title = self.a.result["held_out_on"].partition(" (")[0]
         return curves(series, "optimizer updates", quantity.replace("_", " "), title)
 
-# %% ../../nbs/study/03_compare.ipynb #a10576c2
+# %% ../../nbs/study/03_compare.ipynb #1c7dcef1
 class Comparison(_Sides):
     "Two runs side by side: choices, curves, figures, paintings."
     def __repr__(self) -> str:
         return f"{self.names[0]} against {self.names[1]}, on {self.a.result['held_out_on']}"
+
+    def player(self) -> SideBySide:
+        "Both paintings and the picture, on one slider."
+        return side_by_side(self.paintings, target=self.target)
 
     def sheet(self, k: int = 6) -> Image.Image:  # RGB
         "Both paintings after `k` numbers of strokes, the picture itself last."
@@ -187,7 +192,7 @@ def _markdown(comparison):
     tables = [[line(head), line(["---"] * len(head)), *map(line, lines)] for head, *lines in comparison.tables()]
     return "\n\n".join("\n".join(lines) for lines in tables)
 
-# %% ../../nbs/study/03_compare.ipynb #24540d2f
+# %% ../../nbs/study/03_compare.ipynb #7676d44a
 def _table(head, *lines):
     "One table as HTML, every cell escaped."
     def row(cells, tag): return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
@@ -195,12 +200,10 @@ def _table(head, *lines):
 
 
 def _page(comparison):
-    "Tables, curves and paintings as HTML."
-    alt = html.escape(repr(comparison))
-    chart, stages = _base64(comparison.curves().pil()), _base64(comparison.sheet())
-    pictures = [f'<p><img alt="{what}: {alt}" src="data:image/png;base64,{data}"></p>'
-                for what, data in (("curves", chart), ("paintings", stages))]
-    return "".join([*(_table(*lines) for lines in comparison.tables()), *pictures])
+    "Tables, curves and the player as HTML."
+    chart = f'<img alt="curves: {html.escape(repr(comparison))}" src="{picture_url(comparison.curves().pil())}">'
+    player = comparison.player()._repr_mimebundle_()["text/html"]
+    return "".join([*(_table(*lines) for lines in comparison.tables()), f"<p>{chart}</p>", player])
 
 # %% ../../nbs/study/03_compare.ipynb #482c5c9b
 def compare(
