@@ -34,13 +34,13 @@ class Workbench extends Player {
       const number = parseInt(event.target.value.slice(1), 16);
       this.edit(v, k, { red: (number >> 16) / 255, green: ((number >> 8) & 255) / 255, blue: (number & 255) / 255 });
     } });
-    const names = { r0: v.p.columns.includes("r2") ? "radius at the start" : "radius", r2: "at the end", a0: v.p.columns.includes("a2") ? "opacity at the start" : "opacity", a2: "at the end" };
+    const names = { r0: v.p.columns.includes("r2") ? "radius at the start" : "radius", r2: "radius at the end", a0: v.p.columns.includes("a2") ? "opacity at the start" : "opacity", a2: "opacity at the end" };
     this.desk.replaceChildren(h("label", {}, "colour ", ink), ...Object.entries(names).filter(([name]) => v.p.columns.includes(name)).map(([name, label]) => range(name, label)),
       h("button", { type: "button", onclick: () => this.restore() }, "undo all edits"));
     guard(this.desk);
   }
   grip(v, k, name) {
-    const [cx, cy] = [name, `y${name[1]}`], dot = h("circle", { class: "grip", r: 4 * v.width / v.shown + 2.5, fill: name === "x1" ? "#fff" : "#000", stroke: name === "x1" ? "#000" : "#fff",
+    const [cx, cy] = [name, `y${name[1]}`], dot = h("circle", { class: "grip", r: (7 * v.width) / v.shown, fill: name === "x1" ? "#fff" : "#000", stroke: name === "x1" ? "#000" : "#fff",
       "stroke-width": 2, "vector-effect": "non-scaling-stroke", tabindex: 0, role: "button", "aria-label": `${POINTS[name]}: drag, or press arrows` });
     const place = () => { dot.setAttribute("cx", v.p.at(k, cx) * v.width); dot.setAttribute("cy", v.p.at(k, cy) * v.height); };
     const move = (x, y) => { this.edit(v, k, { [cx]: x, [cy]: y }); place(); };
