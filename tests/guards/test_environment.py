@@ -129,8 +129,8 @@ def test_every_import_of_the_package_is_a_direct_dependency():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             for name in names:
-                top = name.split(".")[0]
-                if top in owners and top != "sgpaint" and not (direct | (extra if node.col_offset else set())) & {*map(canonicalize_name, owners[top])}:
+                top, known = name.split(".")[0], direct | extra if node.col_offset else direct
+                if top in owners and top != "sgpaint" and not known & set(map(canonicalize_name, owners[top])):
                     loose.add(f"{path.relative_to(ROOT)} imports {top}")
     assert not loose, f"imported, and only there because something else needs it: {sorted(loose)}"
 
