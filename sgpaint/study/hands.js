@@ -1,6 +1,6 @@
 // PaintAlong and MaskBrush: the view. State and rules are in Python (nbs/study/06_hands.ipynb).
 
-const ROUNDS = 8, PIECES = 64, MOST_POINTS = 1000; // the first two as in `study.hands`
+const ROUNDS = 16, PIECES = 64, MOST_POINTS = 1000; // the first two as in `study.hands`
 
 // ---- one path, one stroke --------------------------------------------------------------------------------------------------
 

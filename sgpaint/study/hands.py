@@ -7,7 +7,7 @@ __all__ = ['HANDS', 'PAST', 'Opponent', 'YOU', 'MOST_STROKES', 'MOST_SCRIBBLES',
            'Handwork', 'palette', 'checked_numbers', 'checked_rows', 'Tray', 'first_strokes', 'scored', 'Race',
            'PaintAlong', 'checked_scribbles', 'lay', 'label_map', 'instance_masks', 'Scribbles', 'MaskBrush']
 
-# %% ../../nbs/study/06_hands.ipynb #15023fc7
+# %% ../../nbs/study/06_hands.ipynb #44272f5e
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -33,10 +33,10 @@ from ..stroke.canvas import Background
 from ..stroke.page import picture_url, script
 from ..stroke.painting import Painting, provenance
 from ..stroke.params import BEZIER, check_strokes
-from .where import Explorer, WidgetError, in_words, opened, refuse, side_by_side, with_still
+from .where import Explorer, WidgetError, floats, in_words, opened, refuse, side_by_side, with_still
 
-# %% ../../nbs/study/06_hands.ipynb #51aa8368
-ROUNDS, PIECES = 8, 64  # of the search for each point's place; straight pieces by which a curve is measured
+# %% ../../nbs/study/06_hands.ipynb #0466a428
+ROUNDS, PIECES = 16, 64  # of the search for each point's place; straight pieces by which a curve is measured
 
 
 def _bend(points, t):
@@ -84,14 +84,14 @@ def _points(path):
     refuse(bool(np.isfinite(points).all()), "path: expected finite points, got NaN or infinity")
     return points.clip(0, 1)
 
-# %% ../../nbs/study/06_hands.ipynb #22e60af4
+# %% ../../nbs/study/06_hands.ipynb #3b6bebec
 HANDS = tuple(Path(sgpaint.__path__[0], "study", name) for name in ("panel.js", "hands.js"))  # what the browser runs
 PAST = 200  # states that undo goes back
 
 
 class Handwork(Explorer):
     "A widget that keeps a list of marks made by hand."
-    marks: Any = traitlets.Any().tag(sync=True)
+    marks: Any = traitlets.TraitType(None).tag(sync=True)
     acts: tuple[str, ...] = ("undo", "clear")  # what the browser may ask for
 
     def __init__(self):
@@ -116,13 +116,13 @@ class Handwork(Explorer):
 
     def _told(self, widget, content, buffers):
         try:
-            self.error, wish = "", content.get("do") if isinstance(content, dict) else content
+            self.error, wish = "", content.get("do") if isinstance(content, dict) else None
             refuse(wish in self.acts, f"expected one of {', '.join(self.acts)}, got {wish!r:.40}")
             getattr(self, wish)()
         except Exception as error:  # as in `set_state`: no cell could fail here
             self.failed(error)
 
-# %% ../../nbs/study/06_hands.ipynb #c51a9711
+# %% ../../nbs/study/06_hands.ipynb #c54244ac
 def palette(picture: Tensor,  # (3, h, w) in [0, 1]
             count: int = 10,  # colours from the picture
             ) -> list[list[float]]:  # red, green, blue in [0, 1], each once
@@ -134,7 +134,7 @@ def palette(picture: Tensor,  # (3, h, w) in [0, 1]
 
 def checked_numbers(name: str, value: Any, count: int) -> list[float]:
     "So many numbers in [0, 1], or what is wrong with them."
-    try: numbers = [float(v) for v in value if not isinstance(v, str)]
+    try: numbers = floats(value)
     except (TypeError, ValueError): raise WidgetError(f"{name}: expected {count} numbers, got {value!r:.60}") from None
     good = len(numbers) == count and all(0 <= v <= 1 for v in numbers)
     refuse(good, f"{name}: expected {count} number{'s'[:count > 1]} in [0, 1], got {value!r:.60}")
@@ -158,10 +158,10 @@ def checked_rows(rows: Any,  # strokes, each a row of thirteen numbers
     refuse(len(values) <= most, f"marks: expected at most {most} strokes, got {len(values)}; undo some, or clear")
     return values.tolist()
 
-# %% ../../nbs/study/06_hands.ipynb #95e47a2c
+# %% ../../nbs/study/06_hands.ipynb #295e87c8
 class Tray(Handwork):
     "The state of somebody who paints."
-    colour: Any = traitlets.Any([1.0, 1.0, 1.0]).tag(sync=True)  # red, green, blue in [0, 1]
+    colour: Any = traitlets.TraitType([1.0, 1.0, 1.0]).tag(sync=True)  # red, green, blue in [0, 1]
     radius = traitlets.Float(0.3).tag(sync=True)  # in [0, 1], as strokes have it
     opacity = traitlets.Float(1.0).tag(sync=True)  # in [0, 1]
     ghost = traitlets.Bool(False).tag(sync=True)  # the picture shines faintly through the canvas

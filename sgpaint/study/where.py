@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONGEST', 'FINEST', 'FARTHEST', 'METHODS', 'PIXELS', 'KEPT', 'shown_size', 'opened', 'WidgetError', 'refuse',
-           'Explorer', 'with_still', 'checked_box', 'beyond', 'in_words', 'side_by_side', 'Box', 'AlignmentExplorer',
-           'AfterLayer', 'layer_values', 'focus_map', 'Questions', 'answer', 'Question', 'FocusExplorer']
+           'Explorer', 'with_still', 'floats', 'checked_box', 'beyond', 'in_words', 'side_by_side', 'Box',
+           'AlignmentExplorer', 'AfterLayer', 'layer_values', 'focus_map', 'Questions', 'answer', 'Question',
+           'FocusExplorer']
 
 # %% ../../nbs/study/05_where.ipynb #bddc8b8b
 import html
@@ -101,7 +102,13 @@ def with_still(live: Any,            # what anywidget shows: a bundle of formats
     page = f'<figure style="margin:0">{seen}<figcaption>{words}</figcaption></figure>'
     return {**data, "text/html": page, "image/png": plain.partition(",")[2]}, metadata
 
-# %% ../../nbs/study/05_where.ipynb #c38c425d
+# %% ../../nbs/study/05_where.ipynb #663babbd
+def floats(values: Any) -> list[float]:
+    "Numbers, of Python or torch, as floats; a TypeError or ValueError where some are none."
+    if any(isinstance(value, str | bytes) for value in values): raise TypeError("text is no number")
+    return [float(value) for value in values]
+
+
 FINEST, FARTHEST = 1e-4, 10.0  # the smallest side of a box, and the largest number in one, in pictures
 
 
@@ -109,7 +116,7 @@ def checked_box(box: Any,             # x, y, w, h: a list, a tuple or a tensor
                 ) -> list[float]:
     "A box as four numbers, or what is wrong with it."
     wanted = "box: expected four numbers x, y, w, h"
-    try: numbers = [float(v) for v in box]
+    try: numbers = floats(box)
     except (TypeError, ValueError): raise WidgetError(f"{wanted}, got {box!r:.60}") from None
     refuse(len(numbers) == 4, f"{wanted}, got {len(numbers)}")
     refuse(all(abs(v) <= FARTHEST for v in numbers), f"{wanted} from -{FARTHEST:g} to {FARTHEST:g}, got {numbers}")
@@ -169,10 +176,10 @@ def side_by_side(pictures: Sequence[Image.Image],  # any sizes
     for i, p in enumerate(scaled): out.paste(p, (sum(q.width + 8 for q in scaled[:i]), 0))
     return out
 
-# %% ../../nbs/study/05_where.ipynb #067f53e5
+# %% ../../nbs/study/05_where.ipynb #d161be05
 class Box(Explorer):
     "The state of a box over a picture."
-    box: Any = traitlets.Any((0.0, 0.0, 1.0, 1.0)).tag(sync=True)  # x, y, w, h
+    box: Any = traitlets.TraitType((0.0, 0.0, 1.0, 1.0)).tag(sync=True)  # x, y, w, h
     antialias = traitlets.Bool(False).tag(sync=True)  # average over what a shrinking step passes
     theta: Any = traitlets.List(read_only=True).tag(sync=True)  # Eq 21
     note = traitlets.Unicode("", read_only=True).tag(sync=True)  # where the box meets the border
