@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/installed
 RUN := runs/first
 
-.PHONY: help paint test sync names lab bench
+.PHONY: help paint gallery test sync names lab bench
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -13,6 +13,9 @@ help:  ## list the targets
 
 paint: $(READY)  ## train the first agent on the built-in birds and paint with it (minutes)
 	@BIN=$(BIN) tools/paint.sh $(RUN)
+
+gallery: $(READY)  ## hang every painting under runs/ on one page that plays, also what failed
+	@BIN=$(BIN) tools/gallery.sh runs/gallery
 
 test: export MPLBACKEND := agg
 test: export OMP_NUM_THREADS := 1
