@@ -647,7 +647,7 @@ def _durations(n, fps, hold, unit):
     ends = [round(k * unit / fps) for k in range(n)]
     return [b - a for a, b in zip(ends, ends[1:], strict=False)] + [max(round(hold * unit), round(unit / fps))]
 
-# %% ../../nbs/stroke/06_export.ipynb #f5d3a449
+# %% ../../nbs/stroke/06_export.ipynb #b7310b5d
 def _palette(painting, size):
     "An image with 256 colours for all stages of a painting, chosen from 16 small ones."
     shrink = min(1.0, math.sqrt(2 ** 13 / (size[0] * size[1])))
@@ -655,14 +655,25 @@ def _palette(painting, size):
     stages = [to_pil(f) for f in painting.frames(max(1, math.ceil(len(painting) / 15)), small)]
     every = Image.new("RGB", (small[1], small[0] * len(stages)))
     for i, stage in enumerate(stages): every.paste(stage, (0, i * small[0]))
-    return every.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    return every.quantize(255, Image.Quantize.MEDIANCUT, kmeans=1)
+
+
+def _mapped(picture, palette, background):
+    "A picture in the 255 colours of a palette, and where it is bare in exactly the background's."
+    bare = [round(255 * c) for c in background_colour(background)]
+    indices = np.array(picture.quantize(palette=palette, dither=Image.Dither.NONE))
+    indices[(np.asarray(picture) == bare).all(-1)] = 255
+    out = Image.fromarray(indices)
+    out.putpalette((palette.getpalette() + [0] * 765)[:765] + bare)
+    return out
 
 
 def _gif(painting, part, pictures, size, fps, hold):
     "An animated GIF: one palette for the way, one of its own for the last frame."
     palette, frames = _palette(painting, size), []
-    for picture in pictures: frames.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
-    frames[-1] = picture.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    for picture in pictures: frames.append(_mapped(picture, palette, painting.background))
+    own = picture.quantize(255, Image.Quantize.MEDIANCUT, kmeans=1)
+    frames[-1] = _mapped(picture, own, painting.background)
     times = [10 * t for t in _durations(len(frames), fps, hold, 100)]
     frames[0].save(part, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
 
