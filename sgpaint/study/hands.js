@@ -237,7 +237,8 @@ class AlongView {
     this.score();
   }
   score() {
-    const { link } = this, others = link.get("scores").slice(1), mine = { name: "you", strokes: this.rows.length, error: this.error };
+    const { link } = this, [known, ...others] = link.get("scores"), mine = { name: "you", strokes: this.rows.length, error: this.error };
+    if (Math.abs(known.error - mine.error) < 1e-4) mine.error = known.error; // the kernel has caught up, and has not rounded the picture
     const lines = [...link.get("plain"), mine, ...others], best = Math.min(...lines.map((line) => line.error));
     this.lines.replaceChildren(...lines.map((line) => h("tr", {}, h("th", { scope: "row" }, line.name), h("td", { class: "figure" }, line.strokes ?? "none"),
       h("td", { class: "figure" }, line.error.toFixed(5)), h("td", {}, line.error === best ? "smallest" : ""))));

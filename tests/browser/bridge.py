@@ -68,6 +68,10 @@ class Wire:
         "Let the browser hear what Python changed."
         self.page.evaluate("(news) => model.heard(news)", self.state())
 
+    def drawn(self) -> None:
+        "Wait until what the browser does once a frame is done."
+        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def settle(self) -> None:
         "Wait until what the browser does once a frame, and what it sends, is done."
         self.page.wait_for_timeout(350)  # more than PUSH of panel.js, and some frames
