@@ -101,9 +101,9 @@ def _check(p):
     _refuse(p.renderer == "exact", f"renderer: expected exact, got {p.renderer!r}")
     for name in ("layer", "instance", "step"): put(name, _numbers(name, getattr(p, name), n, torch.int64))
     put("reward", _numbers("reward", p.reward, n, torch.float32))
-    try: json.dumps(p.provenance, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise PaintingError(f"painting: provenance: expected JSON values, got {error}") from None
+    try: json.dumps([p.title, p.provenance], allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:  # half a surrogate is a ValueError, too
+        raise PaintingError(f"painting: title and provenance: expected JSON values, got {error}") from None
     _check_masks(p, put, n)
 
 # %% ../../nbs/stroke/05_painting.ipynb #92c45694
@@ -171,7 +171,9 @@ class _Drawable(_Record):
         "`k` stages of the painting side by side, `height` pixels high, stages doubling towards the end."
         _refuse(k >= 1 and height >= 1, f"strip: expected k and height of 1 or more, got {k} and {height}")
         stages = sorted({round(len(self) / 2**i) for i in range(k)})
-        size, labels = (height, max(1, round(height * self.size[1] / self.size[0]))), [f"stroke {n}" for n in stages]
+        scale = min(height / self.size[0], 4 * height / self.size[1])  # no stage is wider than four heights
+        size = max(1, round(scale * self.size[0])), max(1, round(scale * self.size[1]))
+        labels = [f"stroke {n}" for n in stages]
         return sheet([self.render(size, n) for n in stages], columns=k, labels=labels, title=self.title)
 
     def error(self, image: Tensor) -> float:  # image (3, H, W)

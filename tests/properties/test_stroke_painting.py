@@ -94,9 +94,9 @@ def test_plain_is_paint_and_any_size_draws():
     assert painting.error(painting.render()) == 0
 
 
-def test_a_notebook_sees_a_picture_and_text():
+def test_a_notebook_sees_a_player_a_picture_and_text():
     bundle = made(2, 5, "bezier", "masked")._repr_mimebundle_()
-    assert set(bundle) == {"image/png", "text/plain"} and bundle["image/png"].startswith("iVBOR")
+    assert set(bundle) == {"text/html", "image/png", "text/plain"} and bundle["image/png"].startswith("iVBOR")
     assert Painting(torch.zeros(0, 13), (5, 9))._repr_mimebundle_()["image/png"]
 
 
