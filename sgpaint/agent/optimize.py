@@ -310,7 +310,7 @@ def tally(
         worth.append(judged(task, end - through[i] * more) - whole)
     return -torch.stack(losses).diff(), torch.stack(worth)
 
-# %% ../../nbs/agent/08_optimize.ipynb #613f987e
+# %% ../../nbs/agent/08_optimize.ipynb #63ad8c63
 def worthy(
     task: Task,
     strokes: Tensor,  # (N, P)
@@ -321,7 +321,7 @@ def worthy(
     places = torch.arange(len(strokes))
     while True:
         worth = tally(task, strokes[places], which[places])[1]
-        cheap = worth.argsort()[:math.ceil(int((worth < price).sum()) / 4)]
+        cheap = worth.argsort(stable=True)[:math.ceil(int((worth < price).sum()) / 4)]
         if not len(cheap): return places
         places = places[~torch.isin(torch.arange(len(places)), cheap)]
 
@@ -395,7 +395,7 @@ class _Kept:
         self.strokes, self.which = self.strokes[places], self.which[places]
         self.bundle = [self.bundle[i] for i in places.tolist()]
 
-# %% ../../nbs/agent/08_optimize.ipynb #6ce96a49
+# %% ../../nbs/agent/08_optimize.ipynb #85971f3e
 class Sketch(_Kept):
     "Strokes on their way."
     def work(self) -> Iterator[None]:
@@ -416,7 +416,7 @@ class Sketch(_Kept):
             return self.keep(worthy(task.at(64), self.strokes, self.which, task.price))
         if turn.redo:
             worth = tally(task.at(64), self.strokes, self.which)[1]
-            self.keep(worth.argsort(descending=True)[:len(worth) - turn.redo].sort().values)
+            self.keep(worth.argsort(descending=True, stable=True)[:len(worth) - turn.redo].sort().values)
         if not (count := turn.add + turn.redo): return
         canvas = painted(task, self.strokes, self.which) if len(self.strokes) else task.empty
         strokes, which = place(task, canvas, count, turn.radius, self.generator)
