@@ -31,6 +31,7 @@ async function readPainting(value) {
 // ---- drawing ---------------------------------------------------------------------------------------------------------------
 
 const clamp01 = (v) => (v < 0 ? 0 : v > 1 ? 1 : v), TINY = 1e-9;
+const NEAR = 40, THROUGH = 2e-4; // strokes that are painted on rather than begun anew; light that is none
 
 // A stroke in pixels: ends, control point, radii and opacities; a thicker start is turned into a thicker end.
 function inPixels(p, k, h, w) {
@@ -76,7 +77,7 @@ function chordsOf(s) {
 const covers = {
   bezier(s, chords) {
     const flat = new Float64Array(chords.flatMap((c) => [c.x, c.y, c.ex, c.ey, c.gx, c.gy, c.shift]));
-    const { bx, by, ax, ay, dr, r0, a0, da } = s, n = chords.length;
+    const { bx, by, ax, ay, dr, r0, a0, da } = s, n = chords.length, far = r0 + 2 + Math.hypot(ax, ay) / (4 * n * n);
     return (x, y) => {
       let best = Infinity, t = 0;
       for (let i = 0, j = 0; i < n; i++, j += 7) {
@@ -85,7 +86,7 @@ const covers = {
         const dx = wx - u * flat[j + 2], dy = wy - u * flat[j + 3], v = (u + i) / n, d = Math.sqrt(dx * dx + dy * dy) - v * dr;
         if (d < best) { best = d; t = v; }
       }
-      if (best > r0 + 2 + Math.hypot(ax, ay) / (4 * n * n)) return 0;
+      if (best > far) return 0;
       let qx = s.x0 - x + t * (bx + t * ax), qy = s.y0 - y + t * (by + t * ay), d = Math.sqrt(qx * qx + qy * qy + TINY);
       for (let i = 0; i < STEPS; i++) {
         const vx = bx + 2 * t * ax, vy = by + 2 * t * ay, u = qx * vx + qy * vy;
@@ -180,7 +181,7 @@ class Easel {
     this.every = Math.max(1, Math.ceil(painting.n / Math.max(2, Math.min(32, Math.floor(6e6 / (3 * height * width))))));
     this.reset();
   }
-  reset() { this.states = new Map([[0, this.blank()]]); this.canvas = this.blank(); this.at = 0; }
+  reset() { this.states = new Map([[0, this.blank()]]); this.canvas = this.blank(); this.at = 0; this.job = null; }
   blank() {
     const plane = this.h * this.w, canvas = new Float32Array(3 * plane);
     this.p.background.forEach((v, c) => canvas.fill(v, c * plane, (c + 1) * plane));
@@ -234,12 +235,59 @@ class Easel {
     return true;
   }
   draw(n) { this.advance(Math.min(n, this.p.n)); return this.canvas; }
+  // To n strokes by the shorter way: on from what stands, or down from the last stroke.
+  go(n, until = Infinity) {
+    const from = n >= this.at ? this.at : Math.max(...[...this.states.keys()].filter((k) => k <= n));
+    return n - from > NEAR ? this.lift(n, until) : this.advance(n, until);
+  }
+  // The canvas after n strokes, the last one first: what lies under paint that lets nothing through is not worked out.
+  lift(n, until = Infinity) {
+    const plane = this.h * this.w;
+    if (this.job?.n !== n) this.job = { n, k: n, open: plane, left: new Float32Array(plane).fill(1), canvas: new Float32Array(3 * plane) };
+    const job = this.job;
+    while (job.k > 0 && job.open > 0) {
+      job.k--;
+      if (!this.hidden?.(job.k)) this.slip(job.k, job);
+      if (performance.now() > until) break;
+    }
+    if (job.k > 0 && job.open > 0) return false;
+    this.canvas = this.seen(); this.at = n; this.job = null;
+    return true;
+  }
+  // Stroke k under what the job holds.
+  slip(k, job) {
+    const { top, spans, alpha } = this.cover(k), { left, canvas } = job, plane = this.h * this.w, p = this.p;
+    const mask = p.composite === "plain" ? null : this.stencil(k), paper = p.composite === "paper";
+    const red = p.at(k, "red"), green = p.at(k, "green"), blue = p.at(k, "blue");
+    for (let i = 0, j = 0; i < spans.length; i += 2) {
+      const start = (top + i / 2) * this.w + spans[i];
+      for (let x = start, end = start + spans[i + 1]; x < end; x++, j++) {
+        let a = alpha[j], s = 1;
+        if (a === 0 || left[x] === 0) continue;
+        if (mask) { if (paper) s = mask[x]; else a *= mask[x]; }
+        const share = s * a * left[x];
+        canvas[x] += share * red; canvas[x + plane] += share * green; canvas[x + 2 * plane] += share * blue;
+        left[x] *= 1 - a;
+        if (left[x] < THROUGH) { left[x] = 0; job.open--; }
+      }
+    }
+  }
+  // What stands: of an unfinished job the strokes that are done, over the background.
+  seen() {
+    if (!this.job) return this.canvas;
+    const { left, canvas } = this.job, plane = this.h * this.w, out = canvas.slice();
+    this.p.background.forEach((v, c) => { for (let i = 0; i < plane; i++) out[i + c * plane] += left[i] * v; });
+    return out;
+  }
   only(k) { const canvas = this.blank(); this.lay(k, canvas); return canvas; }
   changed(k) {
     const old = this.kept.get(k);
     if (old) { this.room += old.alpha.length; this.kept.delete(k); }
     for (const at of [...this.states.keys()]) if (at > k) this.states.delete(at);
-    if (this.at > k) this.advance(Math.min(k, this.at));
+    this.job = null;
+    if (this.at <= k) return;
+    this.at = Math.max(...this.states.keys());
+    this.canvas.set(this.states.get(this.at));
   }
   show(context, canvas = this.canvas) {
     const { h, w } = this, image = new ImageData(w, h), plane = h * w;
@@ -254,13 +302,9 @@ class Easel {
   hit(n, x, y) {
     for (let k = n - 1; k >= 0; k--) {
       if (this.hidden?.(k)) continue;
-      const { top, spans, alpha } = this.cover(k), row = y - top;
-      if (row < 0 || 2 * row >= spans.length) continue;
-      let j = x - spans[2 * row];
-      if (j < 0 || j >= spans[2 * row + 1]) continue;
-      for (let i = 0; i < row; i++) j += spans[2 * i + 1];
+      const s = inPixels(this.p, k, this.h, this.w), alpha = covers[s.family](s, chordsOf(s))(x + 0.5, y + 0.5);
       const seen = this.p.composite === "masked" ? this.stencil(k)[y * this.w + x] : 1;
-      if (alpha[j] * seen > 0.1) return k;
+      if (alpha * seen > 0.1) return k;
     }
     return -1;
   }
@@ -498,8 +542,8 @@ class Player {
   strokes(v) { return Math.min(this.n, v.p.n); }
   work(opening = false) {
     cancelAnimationFrame(this.frame); clearTimeout(this.later);
-    const until = performance.now() + (opening ? 30 : 25), left = this.views.filter((v) => !v.easel.advance(this.strokes(v), until));
-    this.views.forEach((v) => { if (opening || !left.includes(v)) this.paint(v, v.easel); });
+    const until = performance.now() + 25, left = this.views.filter((v) => !v.easel.go(this.strokes(v), until));
+    this.views.forEach((v) => { if (!left.includes(v)) this.paint(v, v.easel); else if (opening) v.easel.show(v.context, v.easel.seen()); });
     this.read();
     if (left.length) this.frame = requestAnimationFrame(() => this.work(opening));
     else if (!this.playing) this.later = setTimeout(() => this.refine(), 150);
@@ -515,7 +559,7 @@ class Player {
       const wide = Math.round(Math.min(640, (v.board.clientWidth || v.shown) * ratio)), tall = Math.max(1, Math.round((wide * v.height) / v.width));
       if (wide <= v.width) return false;
       if (v.fine?.w !== wide) { v.fine = new Easel(v.p, tall, wide); v.fine.hidden = v.easel.hidden; }
-      if (!v.fine.advance(this.strokes(v), until)) return true;
+      if (!v.fine.go(this.strokes(v), until)) return true;
       this.paint(v, v.fine);
       return false;
     });

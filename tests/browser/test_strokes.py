@@ -12,25 +12,26 @@ from sgpaint.stroke.page import script
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.params import FAMILIES
 
-DRAW = """async ([text, height, width, at]) => {
+DRAW = """async ([text, height, width, at, lift]) => {
   const easel = new Easel(await readPainting(text), height, width);
-  const coded = (n) => { const b = new Uint8Array(easel.draw(n).slice().buffer); let s = '';
+  const drawn = (n) => { if (lift) easel.lift(n); else easel.advance(n); return easel.canvas.slice(); };
+  const coded = (n) => { const b = new Uint8Array(drawn(n).buffer); let s = '';
     for (let i = 0; i < b.length; i += 32768) s += String.fromCharCode(...b.subarray(i, i + 32768)); return btoa(s); };
   return at.map(coded);
 }"""
 
 
-def drawn(page, painting: Painting, at: list[int], size=None) -> list[torch.Tensor]:
-    "The browser's canvas after each of `at` strokes, asked for in this order."
+def drawn(page, painting: Painting, at: list[int], size=None, lift=False) -> list[torch.Tensor]:
+    "The browser's canvas after each of `at` strokes, asked for in this order, from the first one or from the last."
     height, width = size or painting.size
-    texts = page.evaluate(DRAW, [painting.to_json(), height, width, at])
+    texts = page.evaluate(DRAW, [painting.to_json(), height, width, at, lift])
     return [torch.from_numpy(np.frombuffer(base64.b64decode(t), "<f4").copy()).view(3, height, width) for t in texts]
 
 
 def agree(page, painting: Painting, at: list[int], size=None) -> None:
-    for n, found in zip(at, drawn(page, painting, at, size), strict=True):
+    for n, *both in zip(at, drawn(page, painting, at, size), drawn(page, painting, at, size, True), strict=True):
         wanted = painting.render(size, n)
-        worst = (found - wanted).abs().max().item()
+        worst = max((found - wanted).abs().max().item() for found in both)
         assert worst <= BOUND, f"{painting!r} at {size or painting.size}, stroke {n}: {worst:.4f}"
 
 
@@ -77,6 +78,26 @@ def test_going_back_gives_what_going_on_gave(player):
     for n, found in zip([400, 399, 250, 1, 0, 400, 131, 250], there, strict=True):
         (again,) = drawn(player, painting, [n])
         assert torch.equal(found, again), n
+
+
+@pytest.mark.parametrize("way", ["advance", "lift", "go"])
+def test_a_changed_stroke_is_drawn_anew(player, way):
+    painting = a_painting(100, size=(40, 60), composite="masked")
+    found = player.evaluate("""async ([text, way]) => {
+      const p = await readPainting(text), easel = new Easel(p, 40, 60), sums = [];
+      for (const k of [95, 50, 0]) {
+        easel[way](100);
+        p.strokes[k * 13 + 12] = 1;
+        easel.changed(k);
+        easel.go(100);
+        sums.push(btoa(String.fromCharCode(...new Uint8Array(easel.canvas.slice().buffer))));
+      }
+      return sums;
+    }""", [painting.to_json(), way])
+    for k, text in zip([95, 50, 0], found, strict=True):
+        painting.strokes[k, 12] = 1
+        canvas = torch.from_numpy(np.frombuffer(base64.b64decode(text), "<f4").copy()).view(3, 40, 60)
+        assert (canvas - painting.render()).abs().max() <= BOUND
 
 
 def test_a_canvas_shows_the_rounded_picture(player):
