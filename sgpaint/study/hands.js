@@ -132,7 +132,7 @@ class AlongView {
   }
   // The two pictures, and what lies over the canvas.
   look(shown) {
-    const [height, width] = shownAs(this.size, 360), box = `height:${height}px;width:${width}px`, [rows, columns] = this.size;
+    const box = boxOf(shownAs(this.size, 360)), [rows, columns] = this.size;
     this.help = h("p", { class: "sg-help", id: idFor("help") }, ALONG);
     this.canvas = h("canvas", { width: columns, height: rows, role: "img", "aria-label": "your painting" });
     this.below = h("img", { src: shown.source, alt: "", draggable: "false", style: "opacity:.35" });
@@ -245,9 +245,9 @@ class AlongView {
     this.racer.hidden = !link.get("waiting"); this.racer.disabled = Boolean(link.get("status"));
     const views = link.get("views");
     if (this.gallery.childElementCount === Object.keys(views).length) return;
-    const [height, width] = shownAs(this.size, 200);
+    const box = boxOf(shownAs(this.size, 200));
     this.gallery.replaceChildren(...Object.entries(views).map(([name, url]) => h("figure", {},
-      h("div", { class: "sg-stack", style: `height:${height}px;width:${width}px` }, h("img", { src: url, alt: `painted by ${name}`, draggable: "false" })), h("figcaption", {}, name))));
+      h("div", { class: "sg-stack", style: box }, h("img", { src: url, alt: `painted by ${name}`, draggable: "false" })), h("figcaption", {}, name))));
   }
   cursor(colour) {
     const parts = [];
@@ -285,7 +285,7 @@ class MaskView {
     this.draw();
   }
   look(shown) {
-    const [height, width] = shownAs(this.size, 480), box = `height:${height}px;width:${width}px`;
+    const [height, width] = shownAs(this.size, 480), box = boxOf([height, width]);
     this.help = h("p", { class: "sg-help", id: idFor("help") }, MASK);
     this.fine = [height, width];
     this.canvas = h("canvas", { width, height, "aria-hidden": "true", style: "position:absolute;inset:0;opacity:.6" });

@@ -122,14 +122,15 @@ class Handwork(Explorer):
         except Exception as error:  # as in `set_state`: no cell could fail here
             self.failed(error)
 
-# %% ../../nbs/study/06_hands.ipynb #c54244ac
+# %% ../../nbs/study/06_hands.ipynb #f2de59ef
 def palette(picture: Tensor,  # (3, h, w) in [0, 1]
-            count: int = 10,  # colours from the picture
             ) -> list[list[float]]:  # red, green, blue in [0, 1], each once
-    "The commonest colours of a picture, and black and white."
-    few: Any = to_pil(picture).quantize(count).convert("RGB").getcolors(count)
-    common = [colour for _, colour in sorted(few, reverse=True)]
-    return [[round(v / 255, 4) for v in colour] for colour in dict.fromkeys([*common, (0, 0, 0), (255, 255, 255)])]
+    "Colours to paint a picture with: five that are common in it, seven that differ, black and white."
+    colours: list[tuple[int, ...]] = []
+    for how, count in ((Image.Quantize.MEDIANCUT, 5), (Image.Quantize.MAXCOVERAGE, 7)):
+        few: Any = to_pil(picture).quantize(count, how).convert("RGB").getcolors(count)
+        colours += [colour for _, colour in sorted(few, reverse=True)]
+    return [[round(v / 255, 4) for v in colour] for colour in dict.fromkeys([*colours, (0, 0, 0), (255, 255, 255)])]
 
 
 def checked_numbers(name: str, value: Any, count: int) -> list[float]:

