@@ -6,7 +6,7 @@
 __all__ = ['SHOWN', 'SPEEDS', 'EXPLORE', 'MOST', 'pictured', 'checked', 'panels_of', 'Clock', 'checked_edit', 'edited', 'Bench',
            'StrokeExplorer', 'Kappas', 'part_errors', 'KappaExplorer', 'reward_terms', 'Rewards', 'RewardExplorer']
 
-# %% ../../nbs/study/08_explore.ipynb #15ab392a
+# %% ../../nbs/study/08_explore.ipynb #b3bd34b9
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +28,9 @@ from ..stroke import page
 from ..stroke.painting import Painting, beside, side_by_side
 from ..stroke.params import bounds
 from ..stroke.params import family as find_family
-from .where import Explorer, _coloured, focus_map, refuse, with_still
+from .where import Explorer, coloured, focus_map, refuse, with_still
 
-# %% ../../nbs/study/08_explore.ipynb #b2b08e95
+# %% ../../nbs/study/08_explore.ipynb #9be1a997
 SHOWN = 4  # objects whose crop is shown
 
 
@@ -63,7 +63,7 @@ def panels_of(
         boxes = found.tolist()
         for i, box in enumerate(found[:SHOWN]):
             crops[f"aligned, instance {i}"] = to_pil(zoom(target[None], box[None], (96, 96))[0].clamp(0, 1))
-    if expert is not None: crops["where the expert looks"] = _coloured(focus_map(expert, target, label))
+    if expert is not None: crops["where the expert looks"] = coloured(focus_map(expert, target, label))
     return boxes, crops
 
 # %% ../../nbs/study/08_explore.ipynb #4c0b62b4

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LONGEST', 'FINEST', 'FARTHEST', 'METHODS', 'PIXELS', 'KEPT', 'shown_size', 'opened', 'WidgetError', 'refuse',
            'Explorer', 'with_still', 'floats', 'checked_box', 'beyond', 'in_words', 'side_by_side', 'Box',
-           'AlignmentExplorer', 'AfterLayer', 'layer_values', 'focus_map', 'Questions', 'answer', 'Question',
-           'FocusExplorer']
+           'AlignmentExplorer', 'AfterLayer', 'layer_values', 'focus_map', 'Questions', 'answer', 'coloured',
+           'Question', 'FocusExplorer']
 
 # %% ../../nbs/study/05_where.ipynb #bddc8b8b
 import html
@@ -429,8 +429,8 @@ def _shared(share, parts):
     return f"{share:.0%} of the map's energy lies inside the known parts, {cover}."
 
 # %% ../../nbs/study/05_where.ipynb #9ef1bcd7
-def _coloured(focus):
-    "A map (1, h, w) in cividis, by its square root."
+def coloured(focus: Tensor) -> Image.Image:  # (1, h, w) in [0, 1]
+    "A map in cividis, by its square root."
     return Image.fromarray(matplotlib.colormaps["cividis"](focus[0].sqrt().numpy(), bytes=True)[..., :3].copy())
 
 
@@ -446,7 +446,7 @@ def _told(questions, picture, focus):
     "What the browser shows of an answer."
     one = questions.shown[picture]
     return {"says": _says(questions, picture), "note": _shared(_share(focus, one.parts), one.parts),
-            "source": picture_url(to_pil(one.image), "png"), "focus_source": picture_url(_coloured(focus), "png"),
+            "source": picture_url(to_pil(one.image), "png"), "focus_source": picture_url(coloured(focus), "png"),
             "parts_source": "" if one.parts is None else picture_url(_outline(one.parts), "png")}
 
 # %% ../../nbs/study/05_where.ipynb #9fb43854
@@ -509,7 +509,7 @@ class FocusExplorer(Question):
 
     def still(self) -> Image.Image:
         "The picture and the map."
-        return side_by_side([to_pil(self.questions.shown[self.picture].image), _coloured(self.map)])
+        return side_by_side([to_pil(self.questions.shown[self.picture].image), coloured(self.map)])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         asked = f"What spoke for {self.class_name} ({self.method}, {self.layer}). {self.note}"
