@@ -338,7 +338,7 @@ class SideBySide:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         png, text = io.BytesIO(), "; ".join(map(repr, self.paintings))
-        self.poster().save(png, "PNG")
+        self.poster().quantize(256).save(png, "PNG", optimize=True)  # a still: a palette is enough
         picture = base64.b64encode(png.getvalue()).decode()
         return {"text/html": page.fragment(*self._story()), "image/png": picture, "text/plain": text}
 

@@ -35,6 +35,11 @@ def run_notebooks(under: Path = ROOT / "nbs") -> dict[str, dict]:
     return {name: nb for name, nb in notebooks(under, "*.ipynb").items() if name != "index.ipynb"}
 
 
+def walk_notebooks() -> dict[str, dict]:
+    "The lessons that export nothing and only use the library: nbs/walks/N_name.ipynb."
+    return {name: nb for name, nb in notebooks().items() if name.startswith("walks/")}
+
+
 def source(cell: dict) -> str:
     return "".join(cell["source"])
 
