@@ -342,10 +342,10 @@ const LOOK = `
 .sg-row { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; margin-top: 6px; }
 .sg-stages { display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start; }
 .sg-stage { margin: 0; position: relative; flex: 0 1 auto; max-width: 100%; } .sg-stages > .sg-stage { flex: 1 1 240px; min-width: 0; }
-.sg-board { position: relative; line-height: 0; touch-action: none; }
+.sg-board { position: relative; line-height: 0; }
 .sg-board canvas { display: block; width: 100%; height: 100%; outline: 1px solid var(--sg-line); }
 .sg-board svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; pointer-events: none; }
-.sg-board .marks { clip-path: inset(-9px); } .sg-board svg .grip { pointer-events: all; cursor: grab; }
+.sg-board .marks { clip-path: inset(-9px); } .sg-board svg .grip { pointer-events: all; cursor: grab; touch-action: none; }
 .sg button, .sg select, .sg input { font: inherit; color: inherit; }
 .sg button, .sg select { background: transparent; border: 1px solid var(--sg-line); border-radius: 4px; min-height: 28px; min-width: 32px; }
 .sg option { color: #1b1f24; background: #ffffff; }

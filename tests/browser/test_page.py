@@ -293,3 +293,16 @@ def test_five_thousand_strokes(page, opened):
     for key, n in (("PageDown", 4990), ("Home", 0), ("PageUp", 10), ("End", 5000)):
         slider(page).press(key)
         agrees(canvas, painting, n)
+
+
+def test_a_narrow_page_needs_no_scrolling_sideways(new_page, opened):
+    page = new_page(viewport={"width": 360, "height": 640}, has_touch=True)
+    painting = a_painting(30, composite="masked", title="a title")
+    canvas = opened(page, side_by_side([painting, painting], titles=["one", "two"], target=painting.render()))
+    sharp(canvas)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    slider(page).scroll_into_view_if_needed()
+    canvas.scroll_into_view_if_needed()
+    assert canvas.evaluate("c => getComputedStyle(c.parentElement).touchAction") == "auto", "a finger scrolls past it"
+    page.touchscreen.tap(*at(canvas, 0.5, 0.5))
+    page.get_by_text("(chosen; Escape lets go)").wait_for()

@@ -8,7 +8,7 @@ from sgpaint.stroke.export import export
 from sgpaint.stroke.params import FAMILIES
 
 HOSTILE = ("</title></metadata></svg><script>window.hacked = 1</script><image href='x' onerror='window.hacked = 2'/>"
-           "]]><![CDATA[ --><!-- &lt; &x; ' \" \x00\x1f\ufffe \ud800")
+           "]]><![CDATA[ --><!-- &lt; &x; ' \" \x00\x1f\ufffe")
 ACTIVE = """[...document.querySelectorAll('*')].flatMap(e => [...e.attributes])
     .filter(a => /^on|href/i.test(a.name) || /javascript:|url\\(/i.test(a.value)).map(a => a.name)"""
 
