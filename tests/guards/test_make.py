@@ -72,4 +72,5 @@ def test_paint_fails_when_the_run_fails(tmp_path, stub):
 
 def test_help_lists_every_target():
     done = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True)
-    assert [line.split()[1] for line in done.stdout.splitlines()] == "help paint gallery test sync names lab bench".split()
+    listed = [line.split()[1] for line in done.stdout.splitlines()]
+    assert listed == "help paint gallery test sync names lab bench".split()
