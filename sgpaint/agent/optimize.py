@@ -259,7 +259,7 @@ def fitted(
         falls.append(-(2 * (c * ae - aec) + c * c * aa - 2 * c * aac + aacc).sum(1) / image.numel())
     return torch.cat(done), torch.cat(falls) / weight.mean()
 
-# %% ../../nbs/agent/08_optimize.ipynb #7e00e832
+# %% ../../nbs/agent/08_optimize.ipynb #752ac39c
 TRIED = ((1.4, 1), (1, 1), (0.7, 1), (0.5, 1), (1, 2), (0.7, 2), (0.5, 2), (0.5, 4))  # radius, length: times the usual
 
 
@@ -269,10 +269,12 @@ def place(
     count: int,
     radius: float,  # of the shorter side, about
     generator: torch.Generator,
+    final: bool = False,  # they will never be moved again with what comes later
 ) -> tuple[Tensor, Tensor]:  # (count, P), and the region (count,) of each
     "New strokes where a canvas is most wrong, along the grain, in the colours and of the size that bring most."
     f, (h, w), pixels = task.family, task.size, max(radius * min(task.size), 0.5)
-    wrong = blurred(canvas - task.image, 0.7 * pixels).square().sum(0)
+    error = canvas - task.image
+    wrong = (blurred(error, 0.7 * pixels).square() if final else blurred(error.square(), 0.7 * pixels)).sum(0)
     rows, columns = peaks(wrong if task.weight is None else wrong * task.weight[0], count, pixels)
     angle, sure = (v[rows, columns] for v in grain(blurred(task.image, 0.6 * pixels), pixels))
     which = torch.zeros_like(rows) if task.regions is None else task.regions[:, rows, columns].argmax(0)
@@ -395,7 +397,7 @@ class _Kept:
         self.strokes, self.which = self.strokes[places], self.which[places]
         self.bundle = [self.bundle[i] for i in places.tolist()]
 
-# %% ../../nbs/agent/08_optimize.ipynb #85971f3e
+# %% ../../nbs/agent/08_optimize.ipynb #4ff25e66
 class Sketch(_Kept):
     "Strokes on their way."
     def work(self) -> Iterator[None]:
@@ -419,7 +421,7 @@ class Sketch(_Kept):
             self.keep(worth.argsort(descending=True, stable=True)[:len(worth) - turn.redo].sort().values)
         if not (count := turn.add + turn.redo): return
         canvas = painted(task, self.strokes, self.which) if len(self.strokes) else task.empty
-        strokes, which = place(task, canvas, count, turn.radius, self.generator)
+        strokes, which = place(task, canvas, count, turn.radius, self.generator, turn.alone)
         self.strokes, self.which = torch.cat((self.strokes, strokes)), torch.cat((self.which, which))
         self.bundle += [self.turn] * count
 
