@@ -46,14 +46,15 @@ class Exhibit:
         "The folder that it shares with others, such as a study; an empty string for none."
         return self.name.rpartition("/")[0].partition("/")[0]
 
-# %% ../../nbs/study/07_gallery.ipynb #38cd14c5
+# %% ../../nbs/study/07_gallery.ipynb #1f6b362a
 def verdict(config: dict, rows: Sequence[dict], result: dict) -> tuple[str, bool]:  # and whether it is bad news
     "One sentence on a run; an empty result is that of a run without an end."
     if not result:
         return f"not finished: {rows[-1]['step'] if rows else 0} of {config.get('updates', '?')} updates", True
     error, flat = result["held_out_error"], result["flat_colour_error"]
-    if config.get("smoke"): return "a rehearsal of a few updates: it shows that everything runs, and learned nothing", True
-    if not error < flat: return f"failed: its error, {error:.4f}, is not below that of one flat colour, {flat:.4f}", True
+    if config.get("smoke"): return "a rehearsal: it shows that everything runs, and learned nothing", True
+    if not error < flat:
+        return f"failed: its error, {error:.4f}, is not below that of one flat colour, {flat:.4f}", True
     return f"{error / flat:.0%} of the error of one flat colour is left", False
 
 # %% ../../nbs/study/07_gallery.ipynb #9f929e9e
@@ -132,7 +133,7 @@ def _curve(exhibit):
     chart = curves(series, "optimizer updates", "mean squared error").pil()
     return f'<p><img alt="the curve of the held-out error" src="{picture_url(chart)}"></p>'
 
-# %% ../../nbs/study/07_gallery.ipynb #0f65a778
+# %% ../../nbs/study/07_gallery.ipynb #95a4e6c9
 def _figures(exhibit):
     "The numbers of a result, as lines of a table."
     numbers = {k: v for k, v in exhibit.result.items() if isinstance(v, int | float) and not isinstance(v, bool)}
@@ -143,9 +144,10 @@ def _choices(exhibit):
     "What a run chose otherwise than the defaults."
     if not exhibit.config: return []
     other = differing(as_dict(TrainConfig()), exhibit.config)
-    return [[name, here, default] for name, (default, here) in other.items() if name not in ("out_dir", "threads", "device")]
+    hidden = ("out_dir", "threads", "device")
+    return [[name, here, default] for name, (default, here) in other.items() if name not in hidden]
 
-# %% ../../nbs/study/07_gallery.ipynb #9dc92d31
+# %% ../../nbs/study/07_gallery.ipynb #720b02a1
 def _player(exhibit):
     "The player as a part of a page."
     if exhibit.painting is None: return ""
@@ -161,7 +163,8 @@ def exhibit_page(
     name, said = html.escape(exhibit.name), html.escape(exhibit.verdict)
     title, data = html.escape(exhibit.painting.title if exhibit.painting else ""), html.escape(data)
     where = [[k.replace("_", " "), exhibit.result[k]] for k in ("trained_on", "held_out_on") if k in exhibit.result]
-    parts = [f'<p><a href="index.html">all paintings</a></p><h1>{name}</h1><p>{"! " if exhibit.failed else ""}{said}</p>',
+    parts = [f'<p><a href="index.html">all paintings</a></p><h1>{name}</h1>',
+             f"<p>{'! ' if exhibit.failed else ''}{said}</p>",
              f"<p>{title}</p>" if title != name else "", _player(exhibit), _curve(exhibit),
              _cells(["figure", ""], where + _figures(exhibit)),
              _cells(["chosen", "here", "default"], _choices(exhibit)),
