@@ -85,10 +85,10 @@ def copy_of(picture: Image.Image | Tensor) -> tuple[Tensor, tuple[int, int]]:  #
     h, w = working_size(size)
     return to_tensor(picture.resize((w, h), Image.Resampling.BICUBIC, reducing_gap=3.0)), size
 
-# %% ../../nbs/agent/10_paint.ipynb #c118a4bc
-BUDGETS = {"fast": 200, "good": 800, "best": 1600}  # steps of gradient
-EAGER = 48, 160  # pixels of the shorter side, and steps, where strokes cannot be drawn by compiled code
-FOCUS = 10.0  # how many times more an error counts inside masks
+# %% ../../nbs/agent/10_paint.ipynb #11c50743
+BUDGETS = {"fast": 200, "good": 600, "best": 1300}  # steps of gradient
+EAGER = 40, 150  # pixels of the shorter side, and steps, where strokes cannot be drawn by compiled code
+FOCUS = 3.0  # how many times more an error counts inside masks
 log = logging.getLogger("sgpaint")
 
 
