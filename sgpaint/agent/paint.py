@@ -129,9 +129,10 @@ def paint(
         side, steps = EAGER
         log.warning("paint: no C++ compiler was found, so the painting is coarse: %d px, %d steps", side, steps)
         image, where = shrunk(image, side), None if where is None else shrunk(where, side)
+    name = title or (Path(picture).stem if isinstance(picture, str | Path) else "")
     painting = optimize(
         image, strokes, family, background, seed, steps, masks=where, focus=1.0 if where is None else FOCUS,
-        limits=limits, keep=keep, show=show, title=title or (Path(picture).stem if isinstance(picture, str | Path) else "")
+        limits=limits, keep=keep, show=show, title=name
     )
     return replace(painting, size=size, provenance=painting.provenance | {"budget": budget})
 

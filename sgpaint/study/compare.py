@@ -93,8 +93,7 @@ def held_out_scenes(run: Finished) -> SceneSet:
 def agent_of(run: Finished) -> Agent:
     "The agent that a run left, or a sentence where this version cannot load it."
     try: return load_agent(run.folder)
-    except RuntimeError:
-        raise RunError(f"{run.folder}: its agent does not fit the networks of this version; train it again") from None
+    except ValueError as error: raise RunError(str(error)) from None
 
 
 def painted(
