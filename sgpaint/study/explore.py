@@ -6,7 +6,7 @@
 __all__ = ['SHOWN', 'SPEEDS', 'EXPLORE', 'MOST', 'pictured', 'checked', 'panels_of', 'Clock', 'checked_edit', 'edited', 'Bench',
            'StrokeExplorer', 'Kappas', 'part_errors', 'KappaExplorer', 'reward_terms', 'Rewards', 'RewardExplorer']
 
-# %% ../../nbs/study/08_explore.ipynb #b3bd34b9
+# %% ../../nbs/study/08_explore.ipynb #7bb0c91f
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,8 @@ from ..stroke import page
 from ..stroke.painting import Painting, beside, side_by_side
 from ..stroke.params import bounds
 from ..stroke.params import family as find_family
-from .where import Explorer, coloured, focus_map, refuse, with_still
+from .where import coloured, focus_map
+from .widget import Explorer, refuse, with_still
 
 # %% ../../nbs/study/08_explore.ipynb #9be1a997
 SHOWN = 4  # objects whose crop is shown

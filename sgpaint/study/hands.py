@@ -33,7 +33,7 @@ from ..stroke.canvas import Background
 from ..stroke.page import picture_url, script
 from ..stroke.painting import Painting, provenance
 from ..stroke.params import BEZIER, check_strokes
-from .where import Explorer, WidgetError, floats, in_words, opened, refuse, side_by_side, with_still
+from .widget import Explorer, WidgetError, floats, in_a_row, in_words, opened, refuse, with_still
 
 # %% ../../nbs/study/06_hands.ipynb #0466a428
 ROUNDS, PIECES = 16, 64  # of the search for each point's place; straight pieces by which a curve is measured
@@ -410,7 +410,7 @@ def _tinted(picture, labels):
     inks = torch.tensor([[int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)] for colour in ("#000000", *COLOURS)])
     tint = inks[torch.from_numpy(labels).long()].permute(2, 0, 1)
     there = torch.from_numpy(labels > 0)
-    out = side_by_side([to_pil(torch.where(there, 0.4 * picture + 0.6 * tint, picture))])
+    out = in_a_row([to_pil(torch.where(there, 0.4 * picture + 0.6 * tint, picture))])
     for number in np.unique(labels[labels > 0]).tolist():
         y, x = (v.mean() + 0.5 for v in (labels == number).nonzero())
         at = x * out.width / labels.shape[1], y * out.height / labels.shape[0]

@@ -1,4 +1,4 @@
-// What the explorers of `study.where` and `study.hands` share; `h`, `LOOK`, `sheetFor` and `guard` come from player.js.
+// What the explorers of this room share; `h`, `LOOK`, `sheetFor` and `guard` come from player.js.
 
 const PUSH = 200; // ms between two messages to the kernel while something is dragged
 

@@ -20,7 +20,7 @@ from sgpaint.stroke.params import bounds, random_strokes
 from sgpaint.study.hands import (
     LEAST_REACH, MOST_SCRIBBLES, MaskBrush, PaintAlong, first_strokes, label_map, palette, stroke_along,
 )
-from sgpaint.study.where import WidgetError
+from sgpaint.study.widget import WidgetError
 
 unit = st.floats(0, 1)
 paths = st.lists(st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5)), min_size=1, max_size=30)

@@ -14,9 +14,10 @@ from sgpaint.guide.expert import AdaptedExpert, Expert
 from sgpaint.guide.focus import guided_maps
 from sgpaint.scene.procedural import draw
 from sgpaint.study.where import (
-    FARTHEST, FINEST, KEPT, LONGEST, PIXELS, AfterLayer, AlignmentExplorer, FocusExplorer, Questions, WidgetError,
-    answer, beyond, focus_map, layer_values, opened, shown_size,
+    FARTHEST, FINEST, KEPT, PIXELS, AfterLayer, AlignmentExplorer, FocusExplorer, Questions,
+    answer, beyond, focus_map, layer_values,
 )
+from sgpaint.study.widget import LONGEST, WidgetError, opened, shown_size
 
 places = st.floats(-FARTHEST, FARTHEST)
 sides = st.floats(FINEST, FARTHEST)
