@@ -469,15 +469,14 @@ class Player {
                   ...SPEEDS.map((v) => h("option", { value: v, selected: v === 1 }, `${v}×`)));
     this.facts = h("dl", { "aria-live": "off" });
     this.heading = h("div", { class: "figure", style: "min-width:34ch" });
-    this.chart = h("svg", { class: "chart", viewBox: "0 0 520 120", role: "img", preserveAspectRatio: "none" });
-    this.legend = h("div", { class: "sg-row" });
+    this.charts = { errors: plotting(), rewards: plotting() };
     this.root = h("div", { class: "sg", role: "group", "aria-label": "painting player", onkeydown: (event) => this.key(event) },
       h("div", { class: "sg-stages" }, ...this.views.flatMap((v) => (this.views.length > 1 ? [v.figure] : [v.figure, v.panels]))),
       this.total === 0 ? h("p", {}, "This painting has no strokes.") : h("div", { class: "sg-row" },
         button("first", "to the empty canvas", () => this.seek(0)), button("back", "one stroke back", () => this.step(-1)), this.toggle,
         button("on", "one stroke on", () => this.step(1)), button("last", "to the last stroke", () => this.seek(this.total)),
         this.slider, this.count, this.pace),
-      this.choices(), h("div", { class: "sg-row" }, this.heading), this.facts, this.legend, this.chart);
+      this.choices(), h("div", { class: "sg-row" }, this.heading), this.facts, ...Object.values(this.charts).flatMap(({ legend, svg }) => [legend, svg]));
     this.shell = this.host.shadowRoot ?? this.host.attachShadow({ mode: "open" });
     this.shell.replaceChildren(h("style", {}, LOOK), this.root);
     this.host.setAttribute("data-lm-suppress-shortcuts", "true");
@@ -626,7 +625,7 @@ class Player {
     return Array.from({ length: count }, (_, i) => h("path", { d: border(data.subarray(i * tall * wide, (i + 1) * tall * wide), tall, wide, v.height / tall, v.width / wide), ...ink, "stroke-dasharray": DASH[i % 4] }));
   }
 
-  // -- the curve: the error after every stroke where the picture is known, else the reward of every stroke
+  // -- the curves: the error after every stroke where the picture is known, and the reward of every stroke where it is
   measure() {
     const v = this.views.find((v) => v.target && !v.errors);
     if (!v) return;
@@ -637,9 +636,9 @@ class Player {
     this.later = setTimeout(() => this.measure(), 0);
   }
   plot() {
-    const curves = this.views.map((v) => v.errors ?? v.p.reward), log = this.views.some((v) => v.errors);
-    const what = log ? "error after each stroke (logarithmic)" : "reward of each stroke";
-    chart(this.chart, this.legend, curves, { what, log, names: this.views.map((v, i) => v.p.title || `${i + 1}`), at: this.n, last: this.total, first: log ? 0 : 1 });
+    const how = { names: this.views.map((v, i) => v.p.title || `${i + 1}`), at: this.n, last: this.total };
+    chart(this.charts.errors, this.views.map((v) => v.errors), { ...how, what: "error after each stroke (logarithmic)", log: true });
+    chart(this.charts.rewards, this.views.map((v) => v.p.reward), { ...how, what: "reward of each stroke", first: 1 });
   }
 }
 
@@ -649,8 +648,11 @@ function errorOf(canvas, target) {
   return sum / target.length;
 }
 
+// A place for curves, and for the words that say what they are.
+const plotting = () => ({ svg: h("svg", { class: "chart", viewBox: "0 0 520 120", role: "img", preserveAspectRatio: "none" }), legend: h("div", { class: "sg-row" }) });
+
 // Curves over strokes `first`, `first` + 1, … with a cursor; each has its colour, its dashes and its name. Without values: nothing.
-function chart(svg, legend, curves, { what, log = false, names = [], at = 0, last = 1, first = 0, dots = false }) {
+function chart({ svg, legend }, curves, { what, log = false, names = [], at = 0, last = 1, first = 0, dots = false }) {
   const all = curves.flatMap((c) => c ?? []), any = all.length > 0 && last > 0;
   svg.style.display = legend.style.display = any ? "" : "none";
   if (!any) return;

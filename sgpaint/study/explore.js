@@ -123,14 +123,14 @@ async function strokeExplorer(model, el, link) {
 
 // One of several computed paintings, chosen by a slider that knows no others.
 async function kappaExplorer(model, el, link) {
-  const [paintings, extras] = await readStory(model.get("story")), known = model.get("kappas"), board = h("div"), svg = h("svg", { class: "chart", viewBox: "0 0 520 120", role: "img", preserveAspectRatio: "none" });
-  const legend = h("div", { class: "sg-row" }), value = h("output", { style: "min-width:12ch" });
+  const [paintings, extras] = await readStory(model.get("story")), known = model.get("kappas"), board = h("div"), curve = plotting();
+  const value = h("output", { style: "min-width:12ch" });
   const slider = h("input", { type: "range", min: 0, max: known.length - 1, step: 1, "aria-label": "kappa", oninput: () => { link.set("kappa", known[+slider.value]); show(); }, onchange: () => link.push() });
   let player = null, shown = -1;
   function show() {
     const i = known.indexOf(link.get("kappa")), n = player?.n;
     slider.value = i; value.textContent = `κ = ${known[i]}`; slider.setAttribute("aria-valuetext", value.textContent);
-    chart(svg, legend, [model.get("errors")], { what: `${model.get("measured")} at κ = ${known.join(", ")}`, at: i, last: Math.max(1, known.length - 1), dots: true });
+    chart(curve, [model.get("errors")], { what: `${model.get("measured")} at κ = ${known.join(", ")}`, at: i, last: Math.max(1, known.length - 1), dots: true });
     if (i === shown) return;
     shown = i; player?.close();
     const host = h("div");
@@ -139,7 +139,7 @@ async function kappaExplorer(model, el, link) {
     host.sgpaint = player;
     if (n !== undefined && n < player.total) player.seek(n);
   }
-  panel(el, link, "kappa explorer", h("div", { class: "sg-row" }, h("span", {}, "focus reward"), slider, value), board, legend, svg);
+  panel(el, link, "kappa explorer", h("div", { class: "sg-row" }, h("span", {}, "focus reward"), slider, value), board, curve.legend, curve.svg);
   link.on("kappa", show);
   show();
   return { close: () => player?.close() };
@@ -148,7 +148,7 @@ async function kappaExplorer(model, el, link) {
 // What every stroke earned, term by term, and what it would have earned under other weights.
 async function rewardExplorer(model, el, link) {
   const [[p], extras] = await readStory(model.get("story")), terms = model.get("terms"), names = Object.keys(terms);
-  const host = h("div"), svg = h("svg", { class: "chart", viewBox: "0 0 520 120", role: "img", preserveAspectRatio: "none" }), legend = h("div", { class: "sg-row" });
+  const host = h("div"), curve = plotting();
   const player = new Player(host, [p], extras);
   const total = h("output", { style: "min-width:44ch" });
   const weights = names.map((name) => {
@@ -160,14 +160,14 @@ async function rewardExplorer(model, el, link) {
     const given = link.get("weights");
     for (const { name, slider, number } of weights) { slider.value = given[name]; number.textContent = given[name].toFixed(1); }
     const sum = Array.from({ length: p.n }, (_, k) => names.reduce((s, name) => s + given[name] * terms[name][k], 0)), best = sum.indexOf(Math.max(...sum));
-    chart(svg, legend, [sum, ...names.map((name) => terms[name])], { what: "reward of each stroke", names: ["weighted sum", ...names], at: player.n, last: Math.max(1, p.n), first: 1 });
+    chart(curve, [sum, ...names.map((name) => terms[name])], { what: "reward of each stroke", names: ["weighted sum", ...names], at: player.n, last: Math.max(1, p.n), first: 1 });
     total.textContent = p.n ? `stroke ${best + 1} earned most: ${sum[best].toExponential(2)}; all together ${sum.reduce((a, b) => a + b, 0).toExponential(2)}` : "no strokes";
   }
   host.sgpaint = player;
   player.watchers.push((name) => { if (name === "n") { link.set("stroke", player.n); show(); } });
   link.on("weights", show);
   link.on("stroke", () => { if (player.n !== link.get("stroke")) player.seek(link.get("stroke")); });
-  panel(el, link, "reward explorer", ...weights.map((w) => w.row), host, legend, svg, h("div", { class: "sg-row" }, total));
+  panel(el, link, "reward explorer", ...weights.map((w) => w.row), host, curve.legend, curve.svg, h("div", { class: "sg-row" }, total));
   if (link.get("stroke") !== player.n) player.seek(link.get("stroke"));
   show();
   return player;
