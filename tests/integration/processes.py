@@ -35,6 +35,8 @@ def main(out):
     if accelerator.is_main_process:
         action = players.live["actor"].eval()(episode.planes(episode.reset(torch.full((2, 3, 32, 32), 0.5)))).detach()
         torch.save({"processes": accelerator.num_processes, "losses": torch.tensor(losses), "action": action}, out)
+    accelerator.wait_for_everyone()  # nobody leaves while another still talks: threads that are cut off abort a process
+    accelerator.end_training()
 
 
 if __name__ == "__main__":
