@@ -27,7 +27,7 @@ from sgpaint.agent.optimize import (
     tally,
     task_of,
 )
-from sgpaint.agent.paint import copy_of, main, opened, paint, working_size
+from sgpaint.agent.paint import _back, copy_of, main, opened, paint, working_size
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.params import FAMILIES, random_strokes
@@ -312,3 +312,32 @@ def test_paint_is_at_the_front_door():
 def test_shrunk_keeps_the_aspect():
     assert shrunk(torch.rand(3, 60, 90), 20).shape == (3, 20, 30) and shrunk(torch.rand(3, 5, 9), 20).shape == (3, 5, 9)
     assert optimizing.OFTEN > 0
+
+
+@settings(max_examples=4)
+@given(name=st.sampled_from(list(FAMILIES)), h=st.integers(20, 40), w=st.integers(20, 40))
+def test_cells_make_one_painting(name, h, w):
+    image = torch.rand(3, h, w, generator=torch.Generator().manual_seed(h * w))
+    one = paint(image, 7, "fast", family=name, show=False, divide=2)
+    assert (len(one), one.size, one.composite, one.provenance["divide"]) == (7, (h, w), "plain", 2)
+    assert one.error(image) < image.square().mean()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_strokes_of_a_cell_go_back_to_where_it_was_cut(name):
+    f, size, box = FAMILIES[name], (60, 90), (30, 20, 60, 40)
+    strokes = random_strokes(6, name, generator=torch.Generator().manual_seed(1))[0]
+    for column in ("r0", "r2"):  # large enough for the cell
+        if column in f.columns: strokes[:, f.columns.index(column)] = 0.1 + 0.3 * strokes[:, f.columns.index(column)]
+    cell = Painting(strokes, (20, 30), name).render((160, 240))
+    whole = Painting(_back(strokes, box, size, f), size, name).render((480, 720))
+    assert (whole[:, 160:320, 240:480] - cell).abs().mean() < 1e-3
+
+
+def test_cells_are_refused_by_name():
+    image = bird().image
+    for wrong in (0, -1, 2.0, 17, "2"):
+        with pytest.raises(ValueError, match="divide: expected"): paint(image, 400, "fast", show=False, divide=wrong)
+    with pytest.raises(ValueError, match="divide: expected"): paint(image, 3, "fast", show=False, divide=2)
+    with pytest.raises(ValueError, match="divide: expected no masks"):
+        paint(image, 8, "fast", masks=bird().mask, show=False, divide=2)
