@@ -204,21 +204,26 @@ class Easel {
     this.stencils.set(key, mask);
     return mask;
   }
-  lay(k, canvas) {
-    const { top, spans, alpha } = this.cover(k), plane = this.h * this.w, p = this.p;
+  // Every pixel that stroke k may change: act(pixel, alpha, share of the stroke's colour that is laid there).
+  each(k, act) {
+    const { top, spans, alpha } = this.cover(k), p = this.p;
     const mask = p.composite === "plain" ? null : this.stencil(k), paper = p.composite === "paper";
-    const red = p.at(k, "red"), green = p.at(k, "green"), blue = p.at(k, "blue");
     for (let i = 0, j = 0; i < spans.length; i += 2) {
       const start = (top + i / 2) * this.w + spans[i];
       for (let x = start, end = start + spans[i + 1]; x < end; x++, j++) {
-        let a = alpha[j], s = 1;
-        if (a === 0) continue;
-        if (mask) { if (paper) s = mask[x]; else a *= mask[x]; }
-        canvas[x] += a * (s * red - canvas[x]);
-        canvas[x + plane] += a * (s * green - canvas[x + plane]);
-        canvas[x + 2 * plane] += a * (s * blue - canvas[x + 2 * plane]);
+        if (alpha[j] === 0) continue;
+        if (!mask) act(x, alpha[j], 1); else if (paper) act(x, alpha[j], mask[x]); else act(x, alpha[j] * mask[x], 1);
       }
     }
+  }
+  ink(k) { return ["red", "green", "blue"].map((name) => this.p.at(k, name)); }
+  lay(k, canvas) {
+    const plane = this.h * this.w, [red, green, blue] = this.ink(k);
+    this.each(k, (x, a, s) => {
+      canvas[x] += a * (s * red - canvas[x]);
+      canvas[x + plane] += a * (s * green - canvas[x + plane]);
+      canvas[x + 2 * plane] += a * (s * blue - canvas[x + 2 * plane]);
+    });
   }
   // Go towards n strokes until a moment (performance.now()); true when there.
   advance(n, until = Infinity) {
@@ -256,21 +261,14 @@ class Easel {
   }
   // Stroke k under what the job holds.
   slip(k, job) {
-    const { top, spans, alpha } = this.cover(k), { left, canvas } = job, plane = this.h * this.w, p = this.p;
-    const mask = p.composite === "plain" ? null : this.stencil(k), paper = p.composite === "paper";
-    const red = p.at(k, "red"), green = p.at(k, "green"), blue = p.at(k, "blue");
-    for (let i = 0, j = 0; i < spans.length; i += 2) {
-      const start = (top + i / 2) * this.w + spans[i];
-      for (let x = start, end = start + spans[i + 1]; x < end; x++, j++) {
-        let a = alpha[j], s = 1;
-        if (a === 0 || left[x] === 0) continue;
-        if (mask) { if (paper) s = mask[x]; else a *= mask[x]; }
-        const share = s * a * left[x];
-        canvas[x] += share * red; canvas[x + plane] += share * green; canvas[x + 2 * plane] += share * blue;
-        left[x] *= 1 - a;
-        if (left[x] < THROUGH) { left[x] = 0; job.open--; }
-      }
-    }
+    const plane = this.h * this.w, { left, canvas } = job, [red, green, blue] = this.ink(k);
+    this.each(k, (x, a, s) => {
+      if (left[x] === 0) return;
+      const share = s * a * left[x];
+      canvas[x] += share * red; canvas[x + plane] += share * green; canvas[x + 2 * plane] += share * blue;
+      left[x] *= 1 - a;
+      if (left[x] < THROUGH) { left[x] = 0; job.open--; }
+    });
   }
   // What stands: of an unfinished job the strokes that are done, over the background.
   seen() {

@@ -260,8 +260,8 @@ def _laid_out(painting, picture, full):
                                       {"name": "the best single colour", "error": flat}]}
 
 
-def _in_a_row(pictures, labels):
-    "Pictures of one size side by side, small enough for a notebook."
+def _with_labels(pictures, labels):
+    "Pictures of one size with a label below each, small enough for a notebook."
     h, w = pictures[0].shape[1:]
     side = min(1, 160 / max(h, w))
     size = max(1, round(h * side)), max(1, round(w * side))
@@ -296,7 +296,7 @@ class PaintAlong(Race):
         "The picture, what the reader painted, and what the others did."
         size, made = (self.picture.shape[1], self.picture.shape[2]), [self.painting, *self.paintings.values()]
         labels = [f"{line['name']}: {line['error']:.4f}" for line in self.scores]
-        return _in_a_row([self.picture, *(painting.render(size) for painting in made)], ["picture", *labels])
+        return _with_labels([self.picture, *(painting.render(size) for painting in made)], ["picture", *labels])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         task = f"A picture to be painted in {self.strokes} strokes."

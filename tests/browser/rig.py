@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -185,3 +185,14 @@ class Lab:
         "Give the kernel something to do, and do not wait for it."
         page.evaluate("""code => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
             .requestExecute({ code, silent: true }); }""", code)
+
+
+def toucher(page: Page, at: Callable[..., tuple[float, float]]) -> Callable[..., None]:
+    "A finger on a page: `touch(kind, (x, y), ...)`, its points placed on the page by `at(page, x, y)`."
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        places = [dict(zip("xy", at(page, *point), strict=True)) for point in points]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    return touch

@@ -5,7 +5,7 @@ import torch
 from playwright.sync_api import Page
 
 from bridge import Wire
-from rig import barriers, pixels
+from rig import barriers, pixels, toucher
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.params import random_strokes
@@ -153,12 +153,7 @@ def test_a_stroke_by_touch(new_page):
     page = new_page(has_touch=True)
     along = Wire(page, PaintAlong(torch.full((3, 30, 40), 0.5), 2, opponents={}))
     along.settle()
-    finger = page.context.new_cdp_session(page)
-
-    def touch(kind, *points):
-        places = [dict(zip("xy", at(page, *point), strict=True)) for point in points]
-        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
-
+    touch = toucher(page, at)
     touch("touchStart", (0.2, 0.5))
     for i in range(1, 7): touch("touchMove", (0.2 + 0.1 * i, 0.5))
     touch("touchEnd")

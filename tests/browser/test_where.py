@@ -5,7 +5,7 @@ from playwright.sync_api import Page
 from torch import Tensor, nn
 
 from bridge import Wire
-from rig import barriers, pixels
+from rig import barriers, pixels, toucher
 from sgpaint.guide.align import theta
 from sgpaint.guide.expert import Expert
 from sgpaint.scene.procedural import draw
@@ -102,12 +102,7 @@ def test_a_drag_is_drawn_at_once_and_told_now_and_then(page, bird):
 def test_a_box_is_dragged_by_touch(new_page, bird):
     page = new_page(has_touch=True)
     wire = alignment(page, bird, box=[0.3, 0.3, 0.4, 0.4])
-    finger = page.context.new_cdp_session(page)
-
-    def touch(kind, *points):
-        places = [dict(zip("xy", at(page, *point), strict=True)) for point in points]
-        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
-
+    touch = toucher(page, at)
     touch("touchStart", (0.5, 0.5))
     for i in range(1, 6): touch("touchMove", (0.5 + 0.04 * i, 0.5))
     touch("touchEnd")
