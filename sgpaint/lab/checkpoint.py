@@ -89,9 +89,24 @@ def _ready(tensors):
         seen.add(where)
     return out
 
+# %% ../../nbs/lab/03_checkpoint.ipynb #33929376
+HEAD = 4096  # bytes left for a file's own header, at least; it takes about 100 a tensor
+
+def _spread(tensors, most):
+    "File name → its tensors: one file, or as many as it takes, filled in order."
+    if not most: return {TENSORS: tensors}
+    parts: list[dict] = [{}]
+    for name, t in tensors.items():
+        size, room = t.nbytes + 200, most - HEAD - sum(x.nbytes + 200 for x in parts[-1].values())
+        if size > most - HEAD: raise CheckpointError(f"{name}: expected tensors of less than {most} bytes, got {t.nbytes}")
+        if size > room: parts.append({})
+        parts[-1][name] = t
+    return {f"state-{i}.safetensors": part for i, part in enumerate(parts)} if len(parts) > 1 else {TENSORS: parts[0]}
+
 # %% ../../nbs/lab/03_checkpoint.ipynb #ce7ddbf9
 def save(path: str | Path,  # the folder to make
          state: dict,       # nested dicts, lists and tuples of tensors and JSON values
+         most: int = 0,     # bytes of a file of tensors; 0: one file, however large
          ) -> None:
     "Write a checkpoint: the whole folder appears at once, or the old one stays."
     path, tensors = Path(path), dict[str, torch.Tensor]()
@@ -101,8 +116,9 @@ def save(path: str | Path,  # the folder to make
     try:
         with write_aside(path) as aside:
             aside.mkdir()
-            save_file(_ready(tensors), aside / TENSORS)
-            digests = {"tensors": _digest(aside / TENSORS), "blake2b": _text_digest(packed)}
+            files = _spread(_ready(tensors), most)
+            for name, part in files.items(): save_file(part, aside / name)
+            digests = {"tensors": {name: _digest(aside / name) for name in files}, "blake2b": _text_digest(packed)}
             save_json(aside / STATE, {"format": FORMAT, **digests, "state": packed})
             if path.exists(): os.rename(path, old)
     except (RunError, SafetensorError) as error:
@@ -120,27 +136,41 @@ def _recover(path):
 # %% ../../nbs/lab/03_checkpoint.ipynb #5ea93d17
 ADVICE = "delete that folder and resume from the one before it"
 
+def _there(path, name):
+    "The file of that name, or a refusal."
+    if not (path / name).is_file():
+        raise CheckpointError(f"expected a checkpoint at {path}, but {name} is missing; {ADVICE}")
+    return path / name
+
+
+def _files(head):
+    "File name → digest. The first checkpoints had one file and did not name it."
+    listed = {TENSORS: head["tensors"]} if "bytes" in head["tensors"] else head["tensors"]
+    return {name: digest for name, digest in listed.items() if re.fullmatch(r"state(-\d+)?\.safetensors", name)}
+
+
 def _header(path):
-    "The content of state.json, once its shape and the length of the tensors' file are right."
-    for name in (STATE, TENSORS):
-        if not (path / name).is_file():
-            raise CheckpointError(f"expected a checkpoint at {path}, but {name} is missing; {ADVICE}")
+    "The content of state.json, once its shape and the lengths of the tensors' files are right."
+    _there(path, STATE)
     try: head = json.loads((path / STATE).read_text(encoding="utf-8"))
     except ValueError: raise CheckpointError(f"{path / STATE} is truncated or corrupt; {ADVICE}") from None
     if not isinstance(head, dict) or head.get("format") != FORMAT or not {"tensors", "blake2b", "state"} <= set(head):
         raise CheckpointError(f"{path / STATE}: expected the format {FORMAT!r}; another version wrote it; {ADVICE}")
-    want, got, file = head["tensors"]["bytes"], (path / TENSORS).stat().st_size, path / TENSORS
-    if want != got: raise CheckpointError(f"{file} is truncated or swapped: expected {want} bytes, got {got}; {ADVICE}")
+    for name, digest in _files(head).items():
+        want, got, file = digest["bytes"], _there(path, name).stat().st_size, path / name
+        if want == got: continue
+        raise CheckpointError(f"{file} is truncated or swapped: expected {want} bytes, got {got}; {ADVICE}")
     return head
 
 # %% ../../nbs/lab/03_checkpoint.ipynb #0a3df00f
 def _checked(path):
-    "The content of state.json, once the digest of the tensors' file is right too."
+    "The content of state.json, once the digests of the tensors' files are right too."
     head = _header(path)
     if _text_digest(head["state"]) != head["blake2b"]:
         raise CheckpointError(f"{path / STATE} is corrupt: its digest is not the one it was written with; {ADVICE}")
-    if _digest(path / TENSORS) != head["tensors"]:
-        raise CheckpointError(f"{path / TENSORS} is corrupt: its digest is not the one in {STATE}; {ADVICE}")
+    for name, digest in _files(head).items():
+        if _digest(path / name) == digest: continue
+        raise CheckpointError(f"{path / name} is corrupt: its digest is not the one in {STATE}; {ADVICE}")
     return head
 
 # %% ../../nbs/lab/03_checkpoint.ipynb #e0a01612
@@ -151,10 +181,11 @@ def load(path: str | Path  # a folder that `save` made
     _recover(path)
     if not path.is_dir():
         raise CheckpointError(f"expected a checkpoint folder at {path}, found none; latest(folder) finds the newest")
-    head = _checked(path)
-    try: tensors = load_file(path / TENSORS)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path / TENSORS} cannot be read ({error}); {ADVICE}") from None
+    head, tensors = _checked(path), dict[str, torch.Tensor]()
+    for name in _files(head):
+        try: tensors |= load_file(path / name)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path / name} cannot be read ({error}); {ADVICE}") from None
     return _unpack(head["state"], tensors)
 
 # %% ../../nbs/lab/03_checkpoint.ipynb #6290f45e
