@@ -11,13 +11,18 @@ from PIL import Image
 
 from sgpaint.agent import optimize as optimizing
 from sgpaint.agent.optimize import (
+    Features,
+    Layers,
     Limits,
     Task,
     bundles,
+    falls,
+    filters,
     fitted,
     judged,
     moves,
     optimize,
+    oriented,
     painted,
     place,
     prune,
@@ -57,7 +62,7 @@ def test_one_stroke_is_recovered(name):
 
 
 @settings(max_examples=8)
-@given(name=st.sampled_from(list(FAMILIES)), seed=st.integers(0, 2**31), loss=st.sampled_from(["l2", "l1"]))
+@given(name=st.sampled_from(list(FAMILIES)), seed=st.integers(0, 2**31), loss=st.sampled_from(["l2", "l1", "features"]))
 def test_the_error_falls_and_strokes_stay_in_their_bounds(name, seed, loss):
     image = torch.rand(3, 6, 6, generator=torch.Generator().manual_seed(seed))
     image = torch.nn.functional.interpolate(image[None], (24, 30), mode="bilinear")[0]
@@ -113,17 +118,76 @@ def test_fall_worth_and_fit_against_painting_again(name):
     losses = [judged(task, painted(task, strokes[:n], which[:n])).item() for n in range(7)]
     fall, worth = tally(task, strokes, which)
     assert torch.allclose(fall, -torch.tensor(losses).diff(), atol=1e-5)
+    assert torch.allclose(falls(task, strokes, which), fall, atol=1e-6)
     for i in range(6):
         rest = [k for k in range(6) if k != i]
         assert abs(worth[i] - (judged(task, painted(task, strokes[rest], which[rest])) - losses[-1])) < 1e-5
     canvas = painted(task, strokes, which)
-    best, falls = fitted(task, canvas, strokes[:1], which[:1])
+    best, gains = fitted(task, canvas, strokes[:1], which[:1])
     def after(s): return judged(task, painted(task, s, which[:1], canvas))
-    assert abs(falls[0] - (losses[-1] - after(best))) < 1e-5
+    assert abs(gains[0] - (losses[-1] - after(best))) < 1e-5
     for nudge in (-0.05, 0.05):
         other = best.clone()
         other[:, -2] = (other[:, -2] + nudge).clamp(0, 1)
         assert after(other) >= after(best) - 1e-7
+
+
+@given(h=st.integers(1, 40), w=st.integers(1, 40), seed=st.integers(0, 99))
+def test_features_judge_any_size(h, w, seed):
+    one, other = torch.rand(2, 3, h, w, generator=torch.Generator().manual_seed(seed))
+    loss, canvas = Features(), other.clone().requires_grad_()
+    errors = loss(canvas, one)
+    errors.mean().backward()
+    assert errors.shape == (1, h, w) and (errors >= 0).all() and canvas.grad.isfinite().all()
+    assert loss(one, one).abs().max() == 0 and torch.allclose(Features()(one, other), loss(one, other))
+
+
+def test_features_see_detail_and_no_flat_colour():
+    flat = torch.full((3, 32, 32), 0.3)
+    assert filters().sum((1, 2, 3)).abs().max() < 1e-6
+    assert all(m[..., 2:-2, 2:-2].abs().max() < 1e-5 for m in oriented(flat)[:1])
+    faint = flat + 0.05 * (torch.arange(32) // 2 % 2)
+    shifted, none = Features(pixels=0)(flat + 0.02, faint).mean(), Features(pixels=0)(faint.roll(2, 2), faint).mean()
+    assert none > shifted > 0  # waves upside down are worse than none
+
+
+class Tiny(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Conv2d(3, 4, 3, 2, 1), torch.nn.ReLU(inplace=True), torch.nn.Flatten())
+
+
+def test_layers_of_a_network_are_features_and_the_network_stays_as_it_is():
+    torch.manual_seed(0)
+    network, image = Tiny().train(), bird(24).image
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    maps = Layers(network, ["0", "1"], lambda picture: picture - 0.5)
+    found = maps(image)
+    assert [m.shape for m in found] == [(4, 12, 12)] * 2 and found[0].min() < 0 <= found[1].min()
+    assert quick(image, loss=Features(maps)).error(image) < image.square().mean() / 2
+    assert network.training and network[1].inplace and network[0].weight.grad is None
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    for names in (["3"], [], "0"):
+        with pytest.raises(ValueError, match="layers: expected some of"): Layers(network, names)
+    with pytest.raises(ValueError, match=r"layers: expected maps \(1, C, h, w\) from 2"): Layers(network, ["2"])(image)
+    for wrong in ({"pixels": -1.0}, {"floor": 0.0}, {"pixels": math.nan}):
+        with pytest.raises(ValueError, match="features: expected"): Features(**wrong)
+
+
+def test_errors_are_weighed_whatever_the_loss_and_one_number_is_refused():
+    scene = bird(32)
+    def number(canvas, image): return (canvas - image).square().mean()
+    def errors(canvas, image): return (canvas - image).square()
+    same = [quick(scene.image, masks=scene.mask, focus=5.0, loss=loss).strokes for loss in ("l2", errors)]
+    assert torch.equal(*same) and torch.equal(quick(scene.image, loss=number).strokes, quick(scene.image).strokes)
+    large = bird(48, seed=4)
+    near = [quick(large.image, strokes=24, masks=large.mask, steps=100, focus=f, loss="features").render()
+            for f in (1.0, 10.0)]
+    inside = [((canvas - large.image).square() * large.mask).mean() for canvas in near]
+    assert inside[1] < inside[0]
+    with pytest.raises(ValueError, match="focus: expected a loss that says where"):
+        quick(scene.image, masks=scene.mask, focus=5.0, loss=number)
+    for wrong in (lambda canvas, image: 0.5, lambda canvas, image: canvas[:, 1:]):
+        with pytest.raises(ValueError, match="loss: expected a number or errors"): quick(scene.image, loss=wrong)
 
 
 def test_strokes_are_placed_where_they_help():
