@@ -108,7 +108,10 @@ OWN_SETS = {
 
 # %% ../../nbs/scene/11_datasets.ipynb #a73f0b28
 CROPPED = {"birds-cropped": SUBJECT_SETS["birds"]}  # scenes go through `scene.crop.subject_only`
-MIXED = {"streets-cars": {"streets": 0.8, "cars": 0.2}}  # mixed by `scene.loading.Mixture`
+MIXED = {  # by `scene.loading.Mixture`, each name with its weight
+    "streets-cars": {"streets": 0.8, "cars": 0.2},  # SG-37
+    "scenes": {"birds": 1 / 3, "cars": 1 / 3, "streets": 1 / 3},  # for a painter of anything
+}
 DATASETS = SUBJECT_SETS | CROPPED | PLAIN_SETS | OWN_SETS
 
 # %% ../../nbs/scene/11_datasets.ipynb #abab3fb9
