@@ -35,7 +35,7 @@ def as_rgb(
     if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, (*over, 255)), picture).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")  # a photograph has 100 MB: no copy for nothing
 
 # %% ../../nbs/scene/13_opening.ipynb #4ab2202b
 _T = TypeVar("_T")
@@ -45,7 +45,8 @@ def _opened(path: str | Path | BytesIO, use: Callable[[Image.Image], _T]) -> _T:
     try:
         with Image.open(path) as picture:
             picture.load()
-            return use(ImageOps.exif_transpose(picture))
+            ImageOps.exif_transpose(picture, in_place=True)
+            return use(picture)
     except FileNotFoundError as error:
         raise DataError(f"no file {path}") from error
     except UnidentifiedImageError as error:

@@ -403,5 +403,3 @@ def test_cells_are_refused_by_name():
     for wrong in (0, -1, 2.0, 17, "2"):
         with pytest.raises(ValueError, match="divide: expected"): paint(image, 400, "fast", show=False, divide=wrong)
     with pytest.raises(ValueError, match="divide: expected"): paint(image, 3, "fast", show=False, divide=2)
-    with pytest.raises(ValueError, match="divide: expected no masks"):
-        paint(image, 8, "fast", masks=bird().mask, show=False, divide=2)
