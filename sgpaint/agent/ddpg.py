@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['ALGORITHMS', 'JUDGES', 'LOSSES', 'bundle_discount', 'value_target', 'soft_update', 'Players', 'Recipe', 'Game',
            'q_critic_loss', 'q_actor_loss', 'patch_critic_loss', 'value_of', 'model_actor_loss', 'model_critic_loss',
-           'discriminator_loss', 'crops_loss', 'descend', 'Learner', 'learner_state', 'restore_learner', 'act', 'play']
+           'discriminator_loss', 'crops_loss', 'descend', 'set_rate', 'Learner', 'learner_state', 'restore_learner',
+           'act', 'play']
 
 # %% ../../nbs/agent/06_ddpg.ipynb #fa788807
 import contextlib
@@ -50,9 +51,11 @@ def soft_update(
     rate: float,  # share of the way, in [0, 1]
 ) -> None:
     "Move every parameter and buffer of the slow copy towards the live network (H-11)."
-    for old, new in zip(slow.state_dict().values(), live.state_dict().values(), strict=True):
-        if old.is_floating_point(): old.lerp_(new, rate)
-        else: old.copy_(new)
+    both = list(zip(slow.state_dict().values(), live.state_dict().values(), strict=True))
+    moving = [(old, new) for old, new in both if old.is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in moving], [new for _, new in moving], rate)  # all in a few launches
+    for old, new in both:
+        if not old.is_floating_point(): old.copy_(new)
 
 # %% ../../nbs/agent/06_ddpg.ipynb #4a115fe9
 class Players(nn.Module):
@@ -116,11 +119,14 @@ class Game:
         self.distance, self.scale, self.autocast = distance, scale, autocast
         self.discount = bundle_discount(recipe.gamma, episode.bundle)
         # a discriminator is never compiled: its penalty differentiates twice
-        self.live = {name: compiled(players.live[name], name, compile_networks) for name in ("actor", "critic")}
+        kinds = {"": players.live, "slow ": players.slow} if compile_networks else {}
+        self.compiled = {prefix + name: compiled(kind[name], prefix + name)
+                         for prefix, kind in kinds.items() for name in ("actor", "critic")}
 
     def ask(self, name: str, slow: bool, *inputs: Tensor) -> Tensor:
         "One pass of the actor or the critic, or of its slow copy."
-        net = self.players.slow[name] if slow else self.live[name]
+        players = self.players.slow if slow else self.players.live
+        net = self.compiled.get(f"slow {name}" if slow else name, players[name])
         with self.autocast(): return net(*inputs).float()
 
     def action(self, state: State, slow: bool = False) -> Tensor:
@@ -232,8 +238,25 @@ def _optimizers(game: Game) -> dict[str, torch.optim.Adam]:
     "One Adam for each network of a game, with the rates of its recipe and the discriminator's betas of H Table 2."
     recipe, betas = game.recipe, dict.fromkeys(JUDGES, (0.5, 0.999))
     rates = {"actor": recipe.actor_lr, "critic": recipe.critic_lr} | dict.fromkeys(JUDGES, recipe.discriminator_lr)
-    return {name: torch.optim.Adam(net.parameters(), rates[name], betas.get(name, (0.9, 0.999)))
+    return {name: torch.optim.Adam(net.parameters(), betas=betas.get(name, (0.9, 0.999)), **_pace(net, rates[name]))
             for name, net in game.players.live.items()}
+
+
+def _pace(net: nn.Module, rate: float) -> dict:
+    "How an Adam steps: on a GPU in one launch, and its rate is a tensor, which a recording reads anew."
+    device = next(net.parameters()).device
+    if device.type != "cuda": return {"lr": rate}
+    return {"lr": torch.tensor(rate, device=device), "fused": True, "capturable": True}
+
+
+def set_rate(
+    optimizer: torch.optim.Optimizer,
+    rate: float,  # 0 or more
+) -> None:
+    "Give an optimizer another learning rate, where it reads it."
+    for group in optimizer.param_groups:
+        if torch.is_tensor(group["lr"]): group["lr"].fill_(rate)
+        else: group["lr"] = rate
 
 # %% ../../nbs/agent/06_ddpg.ipynb #8cdb8da1
 class Learner:
@@ -248,11 +271,13 @@ class Learner:
         critic_loss, actor_loss = LOSSES[game.recipe.algorithm]
         self.losses = {"critic": critic_loss, "actor": actor_loss, **JUDGES}
 
-    def update(
-        self,
-        t: Transition,  # a batch of steps
-    ) -> dict[str, Tensor]:  # scalars, still on the device
-        "Critic, actor, discriminators, slow copies."
+    def update(self, t: Transition) -> dict[str, Tensor]:
+        "One update with a batch of steps, counted; scalars, still on the device."
+        self.updates += 1
+        return self.descend(t)
+
+    def descend(self, t: Transition) -> dict[str, Tensor]:
+        "Critic, actor, discriminators, slow copies: nothing but tensors, so that a GPU can replay it."
         metrics: dict[str, Tensor] = {}
         live = self.game.players.live.train()
         for name in self.losses:
@@ -263,7 +288,6 @@ class Learner:
             norm = descend(self.optimizers[name], loss, clip, self.average)
             metrics |= {f"{name}_loss": loss.detach(), f"{name}_norm": norm}
         self.game.players.follow(self.game.recipe.polyak)
-        self.updates += 1
         return metrics
 
 # %% ../../nbs/agent/06_ddpg.ipynb #9fdc658c
@@ -276,8 +300,14 @@ def learner_state(learner: Learner) -> dict:
 def restore_learner(learner: Learner, state: dict) -> None:
     "Bring a learner to a stored state."
     learner.game.players.load_state_dict(state["players"])
-    for name, o in learner.optimizers.items(): o.load_state_dict(state["optimizers"][name])
+    for name, o in learner.optimizers.items():
+        saved, own = state["optimizers"][name], [{key: g[key] for key in _OF_DEVICE} for g in o.param_groups]
+        groups = [g | mine for g, mine in zip(saved["param_groups"], own, strict=True)]  # it may come from elsewhere
+        o.load_state_dict(saved | {"param_groups": groups})
     learner.updates = state["updates"]
+
+
+_OF_DEVICE = ("lr", "fused", "capturable")  # what an optimizer's options say of its machine, not of the learning
 
 # %% ../../nbs/agent/06_ddpg.ipynb #2e62042a
 @torch.no_grad()

@@ -6,6 +6,7 @@
 __all__ = ['State', 'mirrored_where', 'Rules', 'Actions', 'check_targets', 'Episode', 'Transition', 'replaced', 'Live', 'Pool']
 
 # %% ../../nbs/agent/04_episode.ipynb #4b8b2468
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -113,10 +114,16 @@ def _problems(rules):
     if not set(rules.sees) <= {"mask", "focus"}:
         yield f"sees: expected names out of mask and focus, got {rules.sees}"
 
-# %% ../../nbs/agent/04_episode.ipynb #1fa74668
+# %% ../../nbs/agent/04_episode.ipynb #030e3cb0
 _ACROSS = {"huang": ("y0", "y2"), "nakano": ("start_x", "control_x", "end_x"), "absolute": ("x0", "x1", "x2")}
 
 
+@functools.cache
+def _across(layout: str, columns: tuple[str, ...], device: torch.device) -> Tensor:
+    "1 for the numbers that a mirror turns round, on the device once and for all."
+    return torch.tensor([float(name in _ACROSS[layout]) for name in columns], device=device)
+
+# %% ../../nbs/agent/04_episode.ipynb #1fa74668
 @dataclass(frozen=True)
 class Actions(Rules):
     "The rules, and how they read an action."
@@ -145,8 +152,7 @@ class Actions(Rules):
         action: Tensor,  # (B, outputs)
     ) -> Tensor:  # (B, outputs)
         "The action that paints the mirror image (left and right swapped)."
-        mask = [float(name in _ACROSS[self.layout]) for name in self.columns] * self.bundle
-        across = torch.tensor(mask, dtype=action.dtype, device=action.device)
+        across = _across(self.layout, self.columns * self.bundle, action.device).to(action)
         return across * (1 - action) + (1 - across) * action
 
 # %% ../../nbs/agent/04_episode.ipynb #965677c7
@@ -157,7 +163,7 @@ def check_targets(
     shape = tuple(targets.shape)
     if targets.ndim != 4 or shape[1] != 3: raise ValueError(f"expected targets (B, 3, H, W), got {shape}")
     if not targets.is_floating_point(): raise ValueError(f"expected float targets in [0, 1], got {targets.dtype}")
-    if not ((targets >= 0) & (targets <= 1)).all():  # false for NaN, too
+    if targets.device.type == "cpu" and not ((targets >= 0) & (targets <= 1)).all():  # false for NaN, too
         raise ValueError("expected targets in [0, 1], got values outside it or NaN: divide bytes by 255")
 
 # %% ../../nbs/agent/04_episode.ipynb #af350444
@@ -230,6 +236,13 @@ class Live:
         self.state = fresh(batch, generator)
         spread = 1 + torch.arange(batch) * episode.steps // batch  # from 1 to T
         self.left = spread if mixed else torch.full((batch,), episode.steps)  # steps until each starts again
+        self.taken = torch.zeros(batch, dtype=torch.long)  # steps of each: what `state.step` says, without asking a GPU
+        self.move: Callable[[Callable, State], tuple[Tensor, State]] = self.step  # how one is taken
+
+    def step(self, policy: Callable[[State], Tensor], state: State) -> tuple[Tensor, State]:
+        "An action, and where it leads."
+        action = policy(state)
+        return action, self.episode.next(state, action)
 
     def state_dict(self) -> dict:
         "What a checkpoint keeps, as tensors."
@@ -238,7 +251,7 @@ class Live:
     def load_state_dict(self, saved: dict) -> None:
         "Go on where `state_dict` was taken."
         self.state = State.of(saved["state"]).to(self.state.canvas.device)
-        self.left = saved["left"].cpu()
+        self.left, self.taken = saved["left"].cpu(), self.state.step.cpu().clone()
         self.generator.set_state(saved["generator"].cpu())
 
 # %% ../../nbs/agent/04_episode.ipynb #47b3d3d6
@@ -252,14 +265,15 @@ class Pool(Live):
     ) -> Transition:
         "One step with every painting, or with some."
         lanes = torch.arange(len(self.left)) if lanes is None else lanes
-        places = lanes.to(self.state.step.device)
+        places = lanes.to(self.state.step.device, non_blocking=True)
         state = self.state[places]
-        action = policy(state)
-        after = self.episode.next(state, action)
+        action, after = self.move(policy, state)
         self.state = replaced(self.state, places, after)
         self.left[lanes] -= 1
+        self.taken[lanes] += 1
         done = lanes[self.left[lanes] == 0]
         if len(done):
-            self.left[done] = self.episode.steps
-            self.state = replaced(self.state, done.to(places.device), self.fresh(len(done), self.generator))
+            self.left[done], self.taken[done] = self.episode.steps, 0
+            again = done.to(places.device, non_blocking=True)
+            self.state = replaced(self.state, again, self.fresh(len(done), self.generator))
         return Transition(state, action, after, self.episode.terminated(after))

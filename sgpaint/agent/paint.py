@@ -96,10 +96,10 @@ def copy_of(
 
 # %% ../../nbs/agent/10_paint.ipynb #11c50743
 BUDGETS = {"fast": 200, "good": 600, "best": 1300}  # steps of gradient
-EAGER = 40, 150  # pixels of the shorter side, and steps, where strokes cannot be drawn by compiled code
+EAGER = 2900, 80  # pixels of the whole copy, and steps, where strokes cannot be drawn by compiled code
 POLISH = 40  # steps on the whole, after its cells
 FOCUS = 3.0  # how many times more an error counts inside masks
-COARSE = "paint: no C++ compiler was found, so the painting is coarse: %d px, %d steps"
+COARSE = "paint: no C++ compiler was found, so the painting is coarse: %d pixels, %d steps"
 log = logging.getLogger("sgpaint")
 
 
@@ -119,11 +119,17 @@ def masks_in(
     return resized(given, (image.shape[1], image.shape[2]))
 
 # %% ../../nbs/agent/10_paint.ipynb #3c1331cd
+def _coarse(image: Tensor) -> int:
+    "The shorter side at which a picture can be looked at without a compiler."
+    h, w = image.shape[1:]
+    return max(1, round(min(h, w) * min(1.0, math.sqrt(EAGER[0] / (h * w)))))
+
+
 def _affordable(image: Tensor, where: Tensor | None, steps: int) -> tuple[Tensor, Tensor | None, int]:
     "The copy, its masks and the steps; less of each where no compiler was found."
     if ready(image): return image, where, steps
-    side, steps = EAGER
-    return shrunk(image, side), None if where is None else shrunk(where, side), steps
+    side = _coarse(image)
+    return shrunk(image, side), None if where is None else shrunk(where, side), EAGER[1]
 
 # %% ../../nbs/agent/10_paint.ipynb #84c3b952
 def _one(image, where, strokes, budget, focus, **how) -> Painting:
@@ -154,7 +160,7 @@ def _back(strokes: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]
             out[:, i] = ((radius - RADIUS_MIN) / RADIUS_SPAN).clamp(0, 1)
     return out
 
-# %% ../../nbs/agent/10_paint.ipynb #29b5d263
+# %% ../../nbs/agent/10_paint.ipynb #c999a1b6
 def _levels(parts: list[Painting], where: Tensor | None, order: Tensor) -> dict:
     "Which mask each stroke of the whole stays in; a cell without any has its strokes outside all of them."
     if where is None: return {}
@@ -179,7 +185,7 @@ def _divided(image, where, strokes, k, limits, keep, **how) -> Painting:
     back = torch.cat([_back(part.strokes, box, size, form) for part, box in zip(parts, boxes, strict=True)])[order]
     joined = Painting(back, size, form.name, how["background"], title=how["title"], step=steps[order],
                       provenance=parts[0].provenance | {"divide": k}, **_levels(parts, where, order))
-    return refine(joined, image, POLISH, limits, how["loss"], min(size) if ready(image) else EAGER[0])
+    return refine(joined, image, POLISH, limits, how["loss"], min(size) if ready(image) else _coarse(image))
 
 # %% ../../nbs/agent/10_paint.ipynb #a5c61980
 def paint(

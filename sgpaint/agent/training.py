@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['PRESETS', 'GROWTH', 'Task', 'Guided', 'Learning', 'TrainConfig', 'configure', 'run_folder', 'build_players',
            'build_episode', 'terms', 'weights', 'distance_at', 'spread_of', 'find_segmenter', 'find_expert', 'told',
-           'Maps', 'Told', 'Session', 'started', 'new_ring', 'recipe_of', 'load_scenes', 'session_state',
-           'restore_session', 'held_out', 'object_errors', 'collect', 'next_batch', 'learn', 'episode_at', 'set_rules',
-           'set_rates', 'calibrated', 'keep', 'resume', 'figures', 'measure', 'estimate', 'finish', 'advisers',
-           'growth', 'Result', 'train']
+           'Maps', 'Told', 'prepared', 'autocast', 'Session', 'moved', 'updated', 'started', 'new_ring', 'recipe_of',
+           'load_scenes', 'session_state', 'restore_session', 'held_out', 'object_errors', 'collect', 'next_batch',
+           'learn', 'episode_at', 'set_rules', 'set_rates', 'calibrated', 'keep', 'resume', 'figures', 'measure',
+           'estimate', 'finish', 'advisers', 'growth', 'Result', 'train']
 
 # %% ../../nbs/agent/07_training.ipynb #e275da1c
+import contextlib
 import copy
 import functools
 import hashlib
@@ -28,7 +29,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 # %% ../../nbs/agent/07_training.ipynb #5c1a0e91
-from .ddpg import JUDGES, Game, Learner, Players, Recipe, act, learner_state, play, restore_learner
+from .ddpg import (
+    JUDGES, Game, Learner, Players, Recipe, act, learner_state, play, restore_learner, set_rate)
 from .episode import Episode, Pool, State, Transition
 from .guided import Focus, Foreground, Outside
 from .looking import LookingActor
@@ -40,7 +42,7 @@ from ..guide.guidance import Guidance, Guide, Instances, gather, maps_of, with_f
 from ..guide.segment import Segmenter, load_segmenter, save_segmenter, segmenter_for
 from ..lab import checkpoint
 from ..lab.config import ConfigError, as_dict, build, home, nearest
-from ..lab.machine import describe, pick_device, seed_everything, set_threads
+from ..lab.machine import Replayed, describe, pick_device, seed_everything, set_threads
 from ..lab.measure import flat_colour_error, foreground_error, mse, part_error
 from ..lab.run import Run, progress
 from ..lab.show import sheet
@@ -131,6 +133,8 @@ class TrainConfig(Learning):
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False  # compile actor and critic, too; strokes always are where the machine can
+    graphs: bool = False  # on a GPU: record the launches of a step and of an update, and replay them
+    resident: bool = False  # training pictures live on the device, as bytes
     threads: int = 2  # CPU threads of one operation
     evaluate_every: int = 200  # updates
     evaluate_images: int = 64  # held-out pictures, all of them at every evaluation
@@ -184,6 +188,8 @@ def _at_odds(c):
         yield "together: no expert is asked for; set nu or see_focus"
     if c.network == "small" and c.layout != "absolute":
         yield f"layout: the network 'small' speaks 'absolute', got {c.layout!r}"
+    if c.graphs and c.noise:
+        yield f"graphs: a recorded step cannot draw numbers on the CPU; set noise=0 or graphs=False, got {c.noise}"
     if c.network == "small" and c.norm != "group":
         yield f"norm: the network 'small' has group norm, got {c.norm!r}"
 
@@ -196,6 +202,9 @@ _HUANG = dict(
     evaluate_every=2000, evaluate_images=2000, checkpoint_every=5000)
 _SWAPPED = dict(actor_lr=(1e-3, 3e-4), critic_lr=(3e-4, 1e-4), discriminator_lr=(3e-4, 3e-4))  # C18
 _SG = dict(dataset="birds", composite="paper", see_mask=True, see_focus=True, eta=2.0, nu=10.0)  # SG-06, SG-15
+_FAST = dict(precision="bf16", compile=True, graphs=True, resident=True)
+_OURS = dict(size=128, strokes=200, bundle=10, images=20_000, updates=50_000, batch=96, canvases=480,
+             evaluate_every=2500, evaluate_images=400, checkpoint_every=5000)
 PRESETS: dict[str, dict] = {
     "small": {},
     "paper": _HUANG,  # H on CelebA (200 strokes)
@@ -203,6 +212,8 @@ PRESETS: dict[str, dict] = {
     "paper-svhn": _HUANG | dict(strokes=40, acts=8, warmup=80, updates=100_000),
     "paper-mnist": _HUANG | dict(strokes=5, acts=1, warmup=10, updates=20_000),
     "code": _HUANG | _SWAPPED | dict(updates=500_000),
+    "h100": _HUANG | _FAST,
+    "h100-small": _OURS | _FAST,
     "sg": _HUANG | _SG | dict(updates=400_000, one_level=0.0),
     "sg-kappa": _HUANG | dict(updates=200_000, nu=10.0, aligned=False),
     "guided": dict(composite="masked", see_mask=True, see_focus=True, eta=2.0, nu=1.0),
@@ -384,18 +395,32 @@ class Told(Maps):
         self.expert.load_state_dict(saved["net"])
         self.optimizer.load_state_dict(saved["optimizer"])
 
+# %% ../../nbs/agent/07_training.ipynb #aa15a920
+def prepared(config: TrainConfig) -> Accelerator:
+    "Threads, seeds and the libraries of a GPU set as a config asks; who this process is among others."
+    set_threads(config.threads)
+    seed_everything(config.seed)
+    on_cpu = pick_device(config.device).type == "cpu"
+    if not on_cpu:
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+    return Accelerator(cpu=on_cpu)
+
+
+def autocast(config: TrainConfig, device: torch.device) -> Callable:
+    "A context for network passes: half the bits, or all of them."
+    if config.precision == "fp32": return contextlib.nullcontext
+    return functools.partial(torch.autocast, device.type, torch.bfloat16)
+
 # %% ../../nbs/agent/07_training.ipynb #8224a578
 class Session:
     "Scenes, players, learner, pool and replay of one run, on one process."
     def __init__(self, config: TrainConfig):
-        self.config = config
-        set_threads(config.threads)
-        seed_everything(config.seed)
-        on_cpu = pick_device(config.device).type == "cpu"
-        self.accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=on_cpu)
+        self.config, self.accelerator = config, prepared(config)
         self.device, rank = self.accelerator.device, self.accelerator.process_index
         self.scenes, self.held_out = load_scenes(config)
         self.images, self.told = self.scenes.images(), Told(config, self.scenes, self.held_out)
+        if config.resident: self.images = self.images.to(self.device)
         self.episode, self.scales = build_episode(config), dict[str, float]()
         players = build_players(config, self.episode)
         # channels last: faster convolutions, same numbers
@@ -404,9 +429,11 @@ class Session:
         self.pool = Pool(self.episode, self.draw, config.canvases, self.generator, mixed=not config.lockstep)
         self.replay = new_ring(config, self.episode, self.device)
         rules = self.episode, self.players, recipe_of(config), L2(), 1.0
-        self.game = Game(*rules, self.accelerator.autocast, config.compile)
+        self.game = Game(*rules, autocast(config, self.device), config.compile)
         mean = functools.partial(self.accelerator.reduce, reduction="mean")
         self.learner = Learner(self.game, mean if self.accelerator.num_processes > 1 else None)
+        self.moving, self.updating = Replayed(_moved, config.graphs), Replayed(_updated, config.graphs)
+        self.pool.move = functools.partial(moved, self)
 
     def draw(self, n: int, generator: torch.Generator) -> State:
         "Empty canvases before n training pictures, with what the painter is told of them."
@@ -419,10 +446,39 @@ class Session:
         if noise == 0: return action
         return (action + noise * torch.randn(action.shape, generator=self.generator).to(action)).clamp(0, 1)
 
+# %% ../../nbs/agent/07_training.ipynb #43f65921
+def _moved(key, **tensors: Tensor) -> dict[str, Tensor]:
+    "The action of a policy, and the canvas it leads to."
+    (policy, rules), state = key, State.of(tensors)
+    action = policy(state)
+    return {"action": action, "canvas": rules.next(state, action).canvas}
+
+
+def _updated(key, **tensors: Tensor) -> dict[str, Tensor]:
+    "What a learner learns from a transition."
+    state = State.of(tensors)
+    after = replace(state, canvas=tensors["after"], step=state.step + 1)
+    return key[0].descend(Transition(state, tensors["action"], after, tensors["terminated"]))
+
+# %% ../../nbs/agent/07_training.ipynb #58f00367
+def moved(session: Session, policy: Callable[[State], Tensor], state: State) -> tuple[Tensor, State]:
+    "One step of some paintings: `Pool.step`, replayed where the config says so."
+    out = session.moving((policy, session.pool.episode), **state.tensors())
+    return out["action"], replace(state, canvas=out["canvas"], step=state.step + 1)
+
+
+def updated(session: Session, t: Transition) -> dict[str, Tensor]:
+    "One update: `Learner.update`, replayed where the config says so."
+    learner, game = session.learner, session.game
+    decided = game.episode, game.scale, tuple(weights(session.config, learner.updates).items())
+    learner.updates += 1
+    given = t.state.tensors() | {"action": t.action, "after": t.after.canvas, "terminated": t.terminated}
+    return session.updating((learner, decided), **given)
+
 # %% ../../nbs/agent/07_training.ipynb #5c1a0eb2
 def started(session: Session, places: Tensor, generator: torch.Generator) -> State:
     "Empty canvases before these training pictures; one object of each is painted."
-    images = session.images[places].float() / 255
+    images = session.images[places.to(session.images.device, non_blocking=True)].float() / 255
     guide = session.told.guide(images, places, generator)
     return session.episode.reset(images.to(session.device), None if guide is None else guide.to(session.device))
 
@@ -463,6 +519,7 @@ def restore_session(session: Session, saved: dict) -> None:
     session.told.load_state_dict(saved["expert"])
     session.pool.state = State.of(saved["pool"]).to(session.device)
     session.pool.left, session.scales = saved["left"], saved["scales"]
+    session.pool.taken = saved["pool"]["step"].cpu().clone()
     session.generator.set_state(saved["generator"])
     checkpoint.set_random_state(saved["random"])
 
@@ -498,8 +555,9 @@ def collect(session: Session, steps: int) -> None:
     "Take steps with all paintings in progress; remember them where there is a ring."
     set_rules(session)
     for _ in range(steps):
+        step = session.pool.taken.clone()
         taken = session.pool.advance(session.noisy)
-        if session.replay is not None: session.replay.add(taken)
+        if session.replay is not None: session.replay.add(taken, step)
 
 
 def next_batch(session: Session) -> Transition:
@@ -520,7 +578,7 @@ def learn(session: Session) -> dict[str, Tensor]:
     if config.algorithm == "patchq": session.game.scale = session.scales["l2"]  # patches are measured unscaled
     batch = next_batch(session)
     if config.flips: batch = mirrored(batch, session.episode, session.generator)
-    return session.learner.update(batch)
+    return updated(session, batch)
 
 # %% ../../nbs/agent/07_training.ipynb #5c1a0eb1
 def episode_at(
@@ -545,7 +603,7 @@ def set_rates(learner: Learner, config: TrainConfig) -> None:
     for name, optimizer in learner.optimizers.items():
         first, second = getattr(config, "discriminator_lr" if name in JUDGES else f"{name}_lr")
         rate = first + (second - first) * done if config.decay == "line" else (first if done < 0.5 else second)
-        for group in optimizer.param_groups: group["lr"] = rate
+        set_rate(optimizer, rate)
 
 
 def calibrated(session: Session) -> None:
@@ -597,9 +655,9 @@ def measure(session: Session, run: Run, metrics: dict[str, Tensor]) -> dict[str,
 def estimate(session: Session) -> float:  # seconds
     "About how long this run's updates will take on this machine."
     config, episode, before = session.config, session.episode, checkpoint.random_state()
-    players, autocast = copy.deepcopy(session.players), session.accelerator.autocast
+    players = copy.deepcopy(session.players)
     distance = distance_at(config, players, {}, config.updates)
-    trial = Learner(Game(episode, players, session.game.recipe, distance, autocast=autocast))
+    trial = Learner(Game(episode, players, session.game.recipe, distance, autocast=session.game.autocast))
     generator = torch.Generator().manual_seed(0)
     for _ in range(2):
         state, started = session.draw(config.batch, generator), time.perf_counter()
@@ -663,14 +721,16 @@ class Result:
     folder: Path  # the run directory
     config: TrainConfig
     rows: list[dict]  # metrics.csv
-    result: dict  # result.json
+    result: dict  # result.json; empty after a stretch that was not the last
 
-
+# %% ../../nbs/agent/07_training.ipynb #6d23c478
 def train(
     config: TrainConfig,
     say: Callable[[str], None] = print,  # told what is trained on, and how long it may take
+    minutes: float = 0.0,  # a stretch: stop after so many with a checkpoint, the next call goes on; 0 = to the end
 ) -> Result:
-    "Run an experiment, or go on with it, to its last update."
+    "Run an experiment, or go on with it, to its last update or to the end of a stretch."
+    stop = time.monotonic() + 60 * minutes if minutes else float("inf")
     config = run_folder(config)
     session = Session(config)
     say(f"training on {session.scenes.title}")
@@ -685,6 +745,9 @@ def train(
         for update in progress(range(done + 1, config.updates + 1), desc="updates"):
             if session.replay is not None and (update - 1) % config.every == 0: collect(session, config.acts)
             metrics, last = learn(session), update == config.updates
+            over = not last and time.monotonic() > stop
             if last or update % config.evaluate_every == 0: seen = measure(session, run, metrics)
-            if last or config.checkpoint_every and update % config.checkpoint_every == 0: keep(session, run.folder)
+            due = config.checkpoint_every and update % config.checkpoint_every == 0
+            if last or over or due: keep(session, run.folder)
+            if over: return Result(run.folder, config, run.rows(), {})
         return Result(run.folder, config, run.rows(), finish(session, run, seen))

@@ -89,7 +89,7 @@ def _ready(tensors):
         seen.add(where)
     return out
 
-# %% ../../nbs/lab/03_checkpoint.ipynb #33929376
+# %% ../../nbs/lab/03_checkpoint.ipynb #0aab6c4d
 HEAD = 4096  # bytes left for a file's own header, at least; it takes about 100 a tensor
 
 def _spread(tensors, most):
@@ -98,7 +98,8 @@ def _spread(tensors, most):
     parts: list[dict] = [{}]
     for name, t in tensors.items():
         size, room = t.nbytes + 200, most - HEAD - sum(x.nbytes + 200 for x in parts[-1].values())
-        if size > most - HEAD: raise CheckpointError(f"{name}: expected tensors of less than {most} bytes, got {t.nbytes}")
+        if size > most - HEAD:
+            raise CheckpointError(f"{name}: expected tensors of less than {most} bytes, got {t.nbytes}")
         if size > room: parts.append({})
         parts[-1][name] = t
     return {f"state-{i}.safetensors": part for i, part in enumerate(parts)} if len(parts) > 1 else {TENSORS: parts[0]}

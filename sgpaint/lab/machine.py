@@ -122,38 +122,41 @@ def compiled(fn: Callable,           # a function of tensors, or a module
     "`fn` compiled at its first call where the machine can, else as it is; one log line for each name says which."
     return _Compiled(fn, name, options) if enabled else fn
 
-# %% ../../nbs/lab/01_machine.ipynb #f065811c
+# %% ../../nbs/lab/01_machine.ipynb #39ba303e
 class Replayed:
     "A function of tensors whose launches a GPU records and replays; on a CPU, the function."
     warm = 3  # plain calls before a recording: compilers and libraries choose their ways in them
 
     def __init__(self, fn: Callable[..., dict[str, torch.Tensor]], enabled: bool = True):
-        self.fn, self.enabled, self.known, self.calls, self.graph = fn, enabled, None, 0, None
+        self.fn, self.enabled, self.calls = fn, enabled, 0
+        self.known: tuple = (None, {})
+        self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, key, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        "What `fn(**inputs)` gives; from a replay it stands where the next call will write."
-        if not self.enabled or not next(iter(inputs.values())).is_cuda: return self.fn(**inputs)
+        "What `fn(key, **inputs)` gives; from a replay it stands where the next call will write."
+        if not self.enabled or not next(iter(inputs.values())).is_cuda: return self.fn(key, **inputs)
         now = key, {name: (x.shape, x.dtype) for name, x in inputs.items()}
         if now != self.known: self.known, self.calls, self.graph = now, 0, None
         self.calls += 1
-        if self.graph is None and self.calls <= self.warm: return self._plainly(inputs)
-        if self.graph is None: self._record(inputs)
+        if self.graph is None and self.calls <= self.warm: return self._plainly(key, inputs)
+        graph = self.graph or self._record(key, inputs)
         for name, x in inputs.items(): self.held[name].copy_(x)
-        self.graph.replay()
+        graph.replay()
         return self.out
 
-    def _plainly(self, inputs):
+    def _plainly(self, key, inputs):
         "On a stream of its own, as a recording wants what came before it."
         beside, here = torch.cuda.Stream(), torch.cuda.current_stream()
         beside.wait_stream(here)
-        with torch.cuda.stream(beside): out = self.fn(**inputs)
+        with torch.cuda.stream(beside): out = self.fn(key, **inputs)
         here.wait_stream(beside)
         return out
 
-    def _record(self, inputs):
+    def _record(self, key, inputs):
         "Record one call; nothing is computed yet."
         self.held, self.graph = {name: x.clone() for name, x in inputs.items()}, torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph): self.out = self.fn(**self.held)
+        with torch.cuda.graph(self.graph): self.out = self.fn(key, **self.held)
+        return self.graph
 
 # %% ../../nbs/lab/01_machine.ipynb #bcdd2075
 def _processor():

@@ -1,8 +1,11 @@
 """The same numbers on a GPU, where there is one."""
+from dataclasses import replace
+
 import pytest
 import torch
 
 from sgpaint.agent.training import configure, train
+from sgpaint.lab.machine import Replayed
 from sgpaint.stroke.canvas import blank, paint
 from sgpaint.stroke.params import FAMILIES, random_strokes
 
@@ -26,3 +29,26 @@ def test_training_runs_in_bf16(tmp_path, reward):
     fast = dict(device="cuda", precision="bf16", compile=True)
     result = train(configure(smoke=True, reward=reward, out_dir=str(tmp_path / "run"), **fast))
     assert 0 < result.result["held_out_error"] < 1
+
+
+@pytest.mark.parametrize("preset", ["h100", "h100-small"])
+def test_a_replayed_run_learns_what_a_plain_one_learns(tmp_path, preset):
+    same = dict(device="cuda", precision="fp32", compile=False)
+    errors = []
+    for graphs in (False, True):  # the first three updates are plain, the fourth is recorded, the rest are replayed
+        config = configure(preset, smoke=True, graphs=graphs, out_dir=str(tmp_path / str(graphs)), **same)
+        errors.append(train(replace(config, updates=12, evaluate_every=12)).result["held_out_error"])
+    assert abs(errors[0] - errors[1]) < 0.02 * errors[0]
+
+
+def test_a_recording_reads_what_it_is_given_and_is_made_anew_for_another_key():
+    made = []
+    def times(key, x):
+        made.append(key)
+        return {"product": key * x}
+    product = Replayed(times)
+    for key in (2, 3):
+        for i in range(6):
+            x = torch.full((4,), float(i), device="cuda")
+            assert product(key, x=x)["product"].tolist() == [key * i] * 4
+    assert made == [2] * 4 + [3] * 4  # three plain calls and one recording of each

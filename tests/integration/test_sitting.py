@@ -1,0 +1,39 @@
+"A full-size run in stretches, at the smallest size: it stops, goes on, and leaves weights that paint."
+import subprocess
+import sys
+
+import torch
+
+from sgpaint.agent.painter import load_agent, paint_with
+from sgpaint.lab.config import home
+from sgpaint.lab.run import read_metrics
+
+SCRIPT = home() / "tools" / "sitting.py"
+SMALL = ["compile=false", "device=cpu", "checkpoint_every=0"]
+
+
+def sit(folder, *words):
+    "One call of the script, as a user types it."
+    done = subprocess.run([sys.executable, SCRIPT, folder, "--smoke", *words, *SMALL], capture_output=True, text=True)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    return done
+
+
+def test_stretches_end_with_weights_that_paint(tmp_path):
+    run = tmp_path / "run"
+    first = sit(run, "--preset", "h100", "--minutes", "1e-6")
+    assert first.returncode == 3 and "the same line goes on" in first.stdout and not (run / "half").exists()
+    second = sit(run, "--preset", "h100", "--minutes", "1e-6")
+    third = sit(run, "--preset", "h100", "--minutes", "0")
+    assert (second.returncode, third.returncode) == (3, 0)  # one update a stretch, then the rest
+    assert [row["step"] for row in read_metrics(run)] == [3]
+    files = [file for file in (run / "half" / "agent").iterdir() if file.suffix == ".safetensors"]
+    assert len(files) == 2 and all(file.stat().st_size <= 16_000_000 for file in files)  # 22 MB of weights
+    agent = load_agent(run / "half")
+    assert agent.config.preset == "h100" and "/" not in agent.config.out_dir
+    assert len(paint_with(agent, torch.rand(3, 32, 32))) == agent.episode.strokes
+
+
+def test_a_word_that_is_no_choice_is_refused(tmp_path):
+    done = subprocess.run([sys.executable, SCRIPT, tmp_path, "updates"], capture_output=True, text=True)
+    assert done.returncode and "expected name=value, got 'updates'" in done.stderr
