@@ -132,7 +132,8 @@ def main(words: list[str] | None = None) -> None:
     for name, need in needs.items():
         least = floor(need, CARD)
         print(f"{name}: {need['operations'] / 1e12:.2f}e12 operations and {need['bytes'] / 1e9:.2f}e9 bytes an update; "
-              f"on an {CARD['name']}, at least {least:.2f} ms, {UPDATES / 1000 * least / 60:.1f} minutes for {UPDATES:,}")
+              f"on an {CARD['name']}, at least {least:.2f} ms, "
+              f"{UPDATES / 1000 * least / 60:.1f} minutes for {UPDATES:,}")
     if asked.floor: return
     card = rates() if asked.device == "cuda" else CARD
     shared = dict(device=asked.device, images=1000, evaluate_images=8)
@@ -159,7 +160,8 @@ def report(lines: list[tuple[str, float, str]], card: dict, asked: argparse.Name
     if asked.smoke or asked.device != "cuda": return
     known = describe()
     head = (f"\n### {date.today()}: {card['name']}, torch {known['torch']}\n\n"
-            f"`python benchmarks/full_size.py --updates {asked.updates}`; measured here: {card['operations'] / 1e12:.0f}e12 operations (bf16 product) and "
+            f"`python benchmarks/full_size.py --updates {asked.updates}`; measured here: "
+            f"{card['operations'] / 1e12:.0f}e12 operations (bf16 product) and "
             f"{card['bytes'] / 1e12:.2f}e12 bytes a second (copy).\n\n")
     with open(HERE / "GPU.md", "a") as file: file.write(head + "\n".join(table) + "\n")
 
