@@ -656,7 +656,7 @@ def optimize(
     with one_thread():
         whole = finished(sketch, Path(keep) if keep else None, name, show)
         if price: sketch.keep(worthy(task.at(64), sketch.strokes, sketch.which, price))
-    return _as_painting(sketch, masks, known | ({} if whole else {"interrupted_after": sketch.steps}), title)
+        return _as_painting(sketch, masks, known | ({} if whole else {"interrupted_after": sketch.steps}), title)
 
 # %% ../../nbs/agent/08_optimize.ipynb #6d9d1bd9
 def _check_counts(**counts: tuple[int, int]) -> None:
@@ -724,7 +724,8 @@ def refine(
     except KeyboardInterrupt:
         log.warning("refine: interrupted; the painting is as good as it was then")
     known = painting.provenance | {"refined": {"steps": steps, "target": fingerprint(task.image)}}
-    return replace(painting, strokes=strokes, reward=falls(task, strokes, which), provenance=known)
+    with one_thread(): reward = falls(task, strokes, which)
+    return replace(painting, strokes=strokes, reward=reward, provenance=known)
 
 # %% ../../nbs/agent/08_optimize.ipynb #43353250
 def prune(
