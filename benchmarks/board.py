@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sgpaint.agent.optimize import optimize, refine, shrunk
 from sgpaint.agent.paint import paint
-from sgpaint.agent.painter import SHIPPED, paint_with, shipped_agent
+from sgpaint.agent.painter import SHIPPED, paint_polished, paint_with, shipped_agent
 from sgpaint.lab.machine import describe
 from sgpaint.lab.measure import mse, psnr, ssim
 from sgpaint.lab.run import save_json
@@ -39,9 +39,11 @@ WAYS = {
     "good": lambda image, n: paint(image, n, "good", show=False),
     "agent": lambda image, n: paint_with(AGENT, image),
     "agent + refine": lambda image, n: refine(paint_with(AGENT, image), image),
-    "no agent, 40": lambda image, n: optimize(image, n, steps=40, show=False),  # as many steps as refine has
+    "by turns": lambda image, n: paint_polished(AGENT, image),
+    "no agent, 40": lambda image, n: optimize(image, n, steps=40, show=False),  # as many steps as those two have
+    "no agent, 20": lambda image, n: optimize(image, n, steps=20, show=False),  # about as many seconds as by turns
 }
-COUNTS = {"flat colour": [0], **dict.fromkeys(("agent", "agent + refine", "no agent, 40"), [AGENT.episode.strokes])}
+COUNTS = {"flat colour": [0], **dict.fromkeys(list(WAYS)[-5:], [AGENT.episode.strokes])}
 USED = "agent/optimize agent/paint agent/painter stroke/canvas stroke/distance stroke/exact stroke/native".split()
 
 

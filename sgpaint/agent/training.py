@@ -395,7 +395,7 @@ class Told(Maps):
         self.expert.load_state_dict(saved["net"])
         self.optimizer.load_state_dict(saved["optimizer"])
 
-# %% ../../nbs/agent/07_training.ipynb #aa15a920
+# %% ../../nbs/agent/07_training.ipynb #b3bcdf7f
 def prepared(config: TrainConfig) -> Accelerator:
     "Threads, seeds and the libraries of a GPU set as a config asks; who this process is among others."
     set_threads(config.threads)
@@ -404,7 +404,10 @@ def prepared(config: TrainConfig) -> Accelerator:
     if not on_cpu:
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
-    return Accelerator(cpu=on_cpu)
+    accelerator = Accelerator(cpu=on_cpu)
+    if config.graphs and accelerator.num_processes > 1:
+        raise ConfigError(f"graphs: expected one process, got {accelerator.num_processes}; set graphs=False")
+    return accelerator
 
 
 def autocast(config: TrainConfig, device: torch.device) -> Callable:
@@ -723,18 +726,19 @@ class Result:
     rows: list[dict]  # metrics.csv
     result: dict  # result.json; empty after a stretch that was not the last
 
-# %% ../../nbs/agent/07_training.ipynb #6d23c478
+# %% ../../nbs/agent/07_training.ipynb #4cac3e0f
 def train(
     config: TrainConfig,
     say: Callable[[str], None] = print,  # told what is trained on, and how long it may take
     minutes: float = 0.0,  # a stretch: stop after so many with a checkpoint, the next call goes on; 0 = to the end
 ) -> Result:
     "Run an experiment, or go on with it, to its last update or to the end of a stretch."
-    stop = time.monotonic() + 60 * minutes if minutes else float("inf")
+    stop = time.monotonic() + 60 * minutes if minutes else float("inf")  # each process has a clock of its own
     config = run_folder(config)
     session = Session(config)
     say(f"training on {session.scenes.title}")
     rank = session.accelerator.process_index
+    if minutes and session.accelerator.num_processes > 1: raise ConfigError("minutes: expected one process, got several")
     with Run(Path(config.out_dir) / (f"process-{rank}" if rank else ""), as_dict(config)) as run:
         done = resume(session, run.folder)
         run.rewind(done)
