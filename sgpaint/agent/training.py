@@ -726,7 +726,7 @@ class Result:
     rows: list[dict]  # metrics.csv
     result: dict  # result.json; empty after a stretch that was not the last
 
-# %% ../../nbs/agent/07_training.ipynb #4cac3e0f
+# %% ../../nbs/agent/07_training.ipynb #89509f80
 def train(
     config: TrainConfig,
     say: Callable[[str], None] = print,  # told what is trained on, and how long it may take
@@ -738,7 +738,7 @@ def train(
     session = Session(config)
     say(f"training on {session.scenes.title}")
     rank = session.accelerator.process_index
-    if minutes and session.accelerator.num_processes > 1: raise ConfigError("minutes: expected one process, got several")
+    if minutes and session.accelerator.num_processes > 1: raise ConfigError("minutes: expected one process")
     with Run(Path(config.out_dir) / (f"process-{rank}" if rank else ""), as_dict(config)) as run:
         done = resume(session, run.folder)
         run.rewind(done)
