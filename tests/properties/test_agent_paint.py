@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from sgpaint.agent.optimize import optimize
+from sgpaint.agent.optimize import Limits, optimize
 from sgpaint.agent.paint import copy_of, ink, inks, main, opened, paint, working_size
 from sgpaint.guide.segment import Segmenter
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
 
-STEPS = {"fast": 12, "good": 12, "best": 12}
+STEPS = {"instant": 12, "fast": 12, "good": 12, "best": 12}
 LEFT, RIGHT = (220, 60, 40), (40, 90, 200)  # the halves of what is painted here
 
 
@@ -271,3 +271,19 @@ def test_the_command_refuses_before_it_paints(words, out, says, tmp_path, capsys
     printed = capsys.readouterr()
     assert says in printed.err and printed.err.count("\n") == 1 and printed.out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["me.png"]
+
+
+def test_an_instant_is_the_agent_s_where_it_helps_and_the_gradient_s_elsewhere():
+    picture = draw("cars", 3, (64, 96)).image
+    def how(strokes=60, **more): return quick(picture, strokes, budget="instant", **more).provenance["how"]
+    assert how() == how(100) == "agent and gradient"
+    elsewhere = [dict(strokes=101), dict(family="line"), dict(background="white"), dict(loss="l1"),
+                 dict(limits=Limits(grey=True)), dict(masks=torch.ones(1, 64, 96)), dict(divide=2)]
+    assert {how(**more) for more in elsewhere} == {"optimize"}
+    assert quick(picture, 60, budget="instant").error(picture) < 0.01
+
+
+def test_an_instant_without_a_compiler_is_the_gradient_s(monkeypatch):
+    monkeypatch.setenv("SGPAINT_EAGER", "1")
+    monkeypatch.setattr("sgpaint.agent.paint.EAGER", (400, 2))
+    assert quick(draw("cars", 3, (64, 64)).image, 5, budget="instant").provenance["how"] == "optimize"
