@@ -97,8 +97,8 @@ def copy_of(
     return to_tensor(picture.resize((w, h), Image.Resampling.BICUBIC, reducing_gap=3.0)), size
 
 # %% ../../nbs/agent/10_paint.ipynb #11c50743
-BUDGETS = {"instant": 20, "fast": 200, "good": 600, "best": 1300}  # steps of gradient
-LEARNED = 100  # strokes up to which the agent of the package helps, where there is but an instant
+BUDGETS = {"instant": 40, "fast": 200, "good": 600, "best": 1300}  # steps of gradient
+LEARNED = 200  # strokes up to which the agent of the package helps, where there is but an instant
 EAGER = 2900, 80  # pixels of the whole copy, and steps, where strokes cannot be drawn by compiled code
 POLISH = 40  # steps on the whole, after its cells
 FOCUS = 3.0  # how many times more an error counts inside masks

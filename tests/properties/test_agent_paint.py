@@ -276,8 +276,8 @@ def test_the_command_refuses_before_it_paints(words, out, says, tmp_path, capsys
 def test_an_instant_is_the_agent_s_where_it_helps_and_the_gradient_s_elsewhere():
     picture = draw("cars", 3, (64, 96)).image
     def how(strokes=60, **more): return quick(picture, strokes, budget="instant", **more).provenance["how"]
-    assert how() == how(100) == "agent and gradient"
-    elsewhere = [dict(strokes=101), dict(family="line"), dict(background="white"), dict(loss="l1"),
+    assert how() == how(200) == "agent and gradient"
+    elsewhere = [dict(strokes=201), dict(family="line"), dict(background="white"), dict(loss="l1"),
                  dict(limits=Limits(grey=True)), dict(masks=torch.ones(1, 64, 96)), dict(divide=2)]
     assert {how(**more) for more in elsewhere} == {"optimize"}
     assert quick(picture, 60, budget="instant").error(picture) < 0.01
