@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -13,7 +14,7 @@ from optimize import photograph
 from painterly import painterly
 from torch import Tensor
 
-from sgpaint.agent.optimize import optimize, refine, shrunk
+from sgpaint.agent.optimize import Task, optimize, place, refine, rounds, shrunk
 from sgpaint.agent.paint import paint
 from sgpaint.agent.painter import SHIPPED, paint_polished, paint_with, shipped_agent
 from sgpaint.lab.machine import describe
@@ -22,6 +23,7 @@ from sgpaint.lab.run import save_json
 from sgpaint.lab.show import sheet
 from sgpaint.scene.loading import open_image
 from sgpaint.stroke.painting import Painting
+from sgpaint.stroke.params import BEZIER
 
 HERE = Path(__file__).parent
 MARK = "<!-- the tables below are written by board.py -->"
@@ -30,6 +32,18 @@ TERMS = {"astronaut": "NASA, public domain", "chelsea": "S. van der Walt, CC0", 
 QUICK = {"pictures": ["astronaut", "coffee"], "strokes": [50, 200]}
 SHEET, SIDE = 200, 108  # strokes of the pictures in the sheet; pixels of each
 AGENT = shipped_agent()
+
+
+class Placing(torch.nn.Module):
+    "An actor that has learned nothing: it puts a bundle where the error is, large strokes first."
+    def forward(self, planes: Tensor) -> Tensor:
+        rules, share = AGENT.episode, planes[0, 6].mean().item()
+        fine = rounds(rules.strokes, 200, (planes.shape[2], planes.shape[3]))[2].radius
+        radius, chance = min(0.25, fine / (share + 1 / rules.steps) ** 0.5), torch.Generator().manual_seed(0)
+        return place(Task(planes[0, 3:6], BEZIER), planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
+
+
+PLACING = replace(AGENT, actor=Placing())
 WAYS = {
     "flat colour": lambda image, n: Painting(torch.zeros(0, 13), tuple(image.shape[1:]), "bezier",
                                              tuple(image.mean((1, 2)).tolist())),
@@ -40,10 +54,11 @@ WAYS = {
     "agent": lambda image, n: paint_with(AGENT, image),
     "agent + refine": lambda image, n: refine(paint_with(AGENT, image), image),
     "by turns": lambda image, n: paint_polished(AGENT, image),
+    "placed by turns": lambda image, n: paint_polished(PLACING, image),
     "no agent, 40": lambda image, n: optimize(image, n, steps=40, show=False),  # as many steps as those two have
     "no agent, 20": lambda image, n: optimize(image, n, steps=20, show=False),  # about as many seconds as by turns
 }
-COUNTS = {"flat colour": [0], **dict.fromkeys(list(WAYS)[-5:], [AGENT.episode.strokes])}
+COUNTS = {"flat colour": [0], **dict.fromkeys(list(WAYS)[-6:], [AGENT.episode.strokes])}
 USED = "agent/optimize agent/paint agent/painter stroke/canvas stroke/distance stroke/exact stroke/native".split()
 
 
@@ -51,7 +66,7 @@ def code() -> str:
     "A short name for all that a painting comes from: figures of other code are made again."
     files = [HERE / "painterly.py", *(HERE.parent / "sgpaint" / f"{name}.py" for name in USED),
              *sorted(file for file in SHIPPED.rglob("*") if file.is_file())]
-    ways = Path(__file__).read_text().split("WAYS = ")[1].split("COUNTS = ")[0]
+    ways = Path(__file__).read_text().split("AGENT = ")[1].split("COUNTS = ")[0]
     return hashlib.sha256(b"".join([ways.encode(), *(file.read_bytes() for file in files)])).hexdigest()[:12]
 
 
