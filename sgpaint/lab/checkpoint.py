@@ -89,20 +89,35 @@ def _ready(tensors):
         seen.add(where)
     return out
 
-# %% ../../nbs/lab/03_checkpoint.ipynb #0aab6c4d
+# %% ../../nbs/lab/03_checkpoint.ipynb #fe19e800
 HEAD = 4096  # bytes left for a file's own header, at least; it takes about 100 a tensor
+
+def _pieces(tensors, most):
+    "Name → tensor, none larger than a file: NAME#0, NAME#1 and so on where it was cut."
+    for name, t in tensors.items():
+        if t.nbytes + 200 <= most - HEAD:
+            yield name, t
+            continue
+        rows = int((most - HEAD - 200) // (t.nbytes / len(t))) if t.ndim else 0
+        if not rows: raise CheckpointError(f"{name}: expected rows that fit into {most} bytes, got {tuple(t.shape)}")
+        yield from ((f"{name}#{i}", piece.clone()) for i, piece in enumerate(t.split(rows)))
 
 def _spread(tensors, most):
     "File name → its tensors: one file, or as many as it takes, filled in order."
     if not most: return {TENSORS: tensors}
     parts: list[dict] = [{}]
-    for name, t in tensors.items():
-        size, room = t.nbytes + 200, most - HEAD - sum(x.nbytes + 200 for x in parts[-1].values())
-        if size > most - HEAD:
-            raise CheckpointError(f"{name}: expected tensors of less than {most} bytes, got {t.nbytes}")
-        if size > room: parts.append({})
+    for name, t in _pieces(tensors, most):
+        if t.nbytes + 200 > most - HEAD - sum(x.nbytes + 200 for x in parts[-1].values()): parts.append({})
         parts[-1][name] = t
     return {f"state-{i}.safetensors": part for i, part in enumerate(parts)} if len(parts) > 1 else {TENSORS: parts[0]}
+
+def _joined(tensors):
+    "Name → tensor, the pieces put together again."
+    cut: dict[str, dict[int, torch.Tensor]] = {}
+    for name in [name for name in tensors if re.search(r"#\d+$", name)]:
+        whole, _, number = name.rpartition("#")
+        cut.setdefault(whole, {})[int(number)] = tensors.pop(name)
+    return tensors | {name: torch.cat([pieces[i] for i in sorted(pieces)]) for name, pieces in cut.items()}
 
 # %% ../../nbs/lab/03_checkpoint.ipynb #ce7ddbf9
 def save(path: str | Path,  # the folder to make
@@ -120,7 +135,7 @@ def save(path: str | Path,  # the folder to make
             files = _spread(_ready(tensors), most)
             for name, part in files.items(): save_file(part, aside / name)
             digests = {"tensors": {name: _digest(aside / name) for name in files}, "blake2b": _text_digest(packed)}
-            save_json(aside / STATE, {"format": FORMAT, **digests, "state": packed})
+            save_json(aside / STATE, {"format": FORMAT, "most": most, **digests, "state": packed})
             if path.exists(): os.rename(path, old)
     except (RunError, SafetensorError) as error:
         _recover(path)
@@ -187,7 +202,7 @@ def load(path: str | Path  # a folder that `save` made
         try: tensors |= load_file(path / name)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path / name} cannot be read ({error}); {ADVICE}") from None
-    return _unpack(head["state"], tensors)
+    return _unpack(head["state"], _joined(tensors) if head.get("most") else tensors)
 
 # %% ../../nbs/lab/03_checkpoint.ipynb #6290f45e
 def random_state() -> dict: # for `save`

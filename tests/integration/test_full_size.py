@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from sgpaint.agent.painter import load_agent, paint_with
+from sgpaint.agent.training import configure, train
+from sgpaint.lab import checkpoint
 from sgpaint.lab.config import home
 from sgpaint.lab.run import read_metrics
 
@@ -31,6 +33,19 @@ def test_stretches_end_with_weights_that_paint(tmp_path):
     agent = load_agent(run / "half")
     assert agent.config.preset == "h100" and "/" not in agent.config.out_dir
     assert len(paint_with(agent, torch.rand(3, 32, 32))) == agent.episode.strokes
+
+
+def test_the_state_of_a_stretch_fits_through_a_narrow_door(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import sitting
+    monkeypatch.setattr(sitting, "MOST", 100_000)  # less than the memory of canvases and the largest layer
+    config = configure("h100-small", smoke=True, out_dir=str(tmp_path / "run"), compile=False, device="cpu")
+    train(config, say=lambda _: None, minutes=1e-6)
+    sitting.carried(config)
+    newest = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    sizes = [file.stat().st_size for file in newest.glob("*.safetensors")]
+    assert len(sizes) > 10 and max(sizes) <= 100_000
+    assert train(config, say=lambda _: None).result["updates"] == config.updates  # it goes on from there
 
 
 def test_a_word_that_is_no_choice_is_refused(tmp_path):
