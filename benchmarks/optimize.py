@@ -110,7 +110,8 @@ def budgets(name: str, n: int) -> dict:
     found = {"one thread": each()}
     with threads(2): found["two threads"] = each()
     with eager(): found["no compiler"] = timed(lambda: paint(image, n, "fast", show=False), image)
-    found["features, good"] = timed(lambda: paint(image, n, "good", loss="features", show=False), image)
+    for budget in ("good", "best"):
+        found[f"features, {budget}"] = timed(lambda: paint(image, n, budget, loss="features", show=False), image)  # noqa: B023
     return {"picture": name, "strokes": n, **found}
 
 

@@ -151,7 +151,8 @@ def _one(image, where, strokes, budget, focus, **how) -> Painting:
         return paint_polished(_agent(), image, strokes, how["title"], seed=how["seed"])
     size = working_size((image.shape[1], image.shape[2]))
     image, where = resized(image, size), None if where is None else resized(where, size)
-    image, where, steps = _affordable(image, where, BUDGETS[budget])
+    steps = BUDGETS[budget] // (3 if how["loss"] == "features" else 1)  # each of them costs three times as much
+    image, where, steps = _affordable(image, where, steps)
     return optimize(image, strokes, steps=steps, masks=where, focus=1.0 if where is None else focus, **how)
 
 
