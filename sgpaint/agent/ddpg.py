@@ -274,9 +274,9 @@ class Learner:
     def update(self, t: Transition) -> dict[str, Tensor]:
         "One update with a batch of steps, counted; scalars, still on the device."
         self.updates += 1
-        return self.descend(t)
+        return self.step(t)
 
-    def descend(self, t: Transition) -> dict[str, Tensor]:
+    def step(self, t: Transition) -> dict[str, Tensor]:
         "Critic, actor, discriminators, slow copies: nothing but tensors, so that a GPU can replay it."
         metrics: dict[str, Tensor] = {}
         live = self.game.players.live.train()

@@ -213,7 +213,7 @@ def paintable(agent: Agent, scenes: SceneSet) -> Tensor:  # (n,) long
     return told(scenes, agent.segmenter).with_object() if agent.episode.guided else torch.arange(len(scenes))
 
 # %% ../../nbs/agent/09_painter.ipynb #d75c21d3
-PACE = 0.8  # rate of the steps between two bundles
+RATE = 0.8  # rate of the steps between two bundles
 
 
 def _turns(agent: Agent, episode: Episode, task: Task, each: int) -> Tensor:  # (strokes of the episode, P)
@@ -224,7 +224,7 @@ def _turns(agent: Agent, episode: Episode, task: Task, each: int) -> Tensor:  # 
         with torch.no_grad(): action = agent.actor(episode.planes(state))
         strokes = torch.cat([strokes, episode.read(action)[0]])
         which = torch.zeros(len(strokes), dtype=torch.long)
-        strokes = [strokes, *moves(task, strokes, which, each, first=PACE, last=PACE)][-1]
+        strokes = [strokes, *moves(task, strokes, which, each, first=RATE, last=RATE)][-1]
         state = replace(state, canvas=_square(painted(task, strokes, which), side), step=state.step + 1)
     return strokes
 
@@ -261,8 +261,8 @@ def paint_polished(
     with one_thread():
         drawn, left = _anew(small, _turns(agent, episode, small, each), count, round(ANEW * count), seed)
         which = torch.zeros(count, dtype=torch.long)
-        drawn = [drawn, *moves(small, drawn, which, early, first=PACE, last=PACE / 2)][-1]
-        drawn = [drawn, *moves(task, drawn, which, last - early, first=PACE / 2, last=0.05)][-1]
+        drawn = [drawn, *moves(small, drawn, which, early, first=RATE, last=RATE / 2)][-1]
+        drawn = [drawn, *moves(task, drawn, which, last - early, first=RATE / 2, last=0.05)][-1]
         reward = falls(small, drawn, which)
     step = torch.cat([left // bundle, torch.full((count - len(left),), episode.steps)])
     origin = _origin(agent, picture) | {"how": "agent and gradient", "each": each, "last": last, "seed": seed}

@@ -461,7 +461,7 @@ def _updated(key, **tensors: Tensor) -> dict[str, Tensor]:
     "What a learner learns from a transition."
     state = State.of(tensors)
     after = replace(state, canvas=tensors["after"], step=state.step + 1)
-    return key[0].descend(Transition(state, tensors["action"], after, tensors["terminated"]))
+    return key[0].step(Transition(state, tensors["action"], after, tensors["terminated"]))
 
 # %% ../../nbs/agent/07_training.ipynb #58f00367
 def moved(session: Session, policy: Callable[[State], Tensor], state: State) -> tuple[Tensor, State]:
