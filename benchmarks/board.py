@@ -14,16 +14,16 @@ from optimize import photograph
 from painterly import painterly
 from torch import Tensor
 
-from sgpaint.agent.optimize import Task, optimize, place, refine, rounds, shrunk
+from sgpaint.search.optimize import Task, optimize, place, refine, rounds, shrunk
 from sgpaint.agent.paint import paint
-from sgpaint.agent.painter import SHIPPED, paint_polished, paint_with, shipped_agent
+from sgpaint.agent.trained import SHIPPED, paint_polished, paint_with, shipped_agent
 from sgpaint.lab.machine import describe
 from sgpaint.lab.measure import mse, psnr, ssim
 from sgpaint.lab.run import save_json
 from sgpaint.lab.show import sheet
 from sgpaint.scene.loading import open_image
 from sgpaint.stroke.painting import Painting
-from sgpaint.stroke.params import BEZIER
+from sgpaint.stroke.primitive import BEZIER
 
 HERE = Path(__file__).parent
 MARK = "<!-- the tables below are written by board.py -->"
@@ -37,7 +37,7 @@ AGENT = shipped_agent()
 class Placing(torch.nn.Module):
     "An actor that has learned nothing: it puts a bundle where the error is, large strokes first."
     def forward(self, planes: Tensor) -> Tensor:
-        rules, share = AGENT.episode, planes[0, 6].mean().item()
+        rules, share = AGENT.env, planes[0, 6].mean().item()
         fine = rounds(rules.strokes, 200, (planes.shape[2], planes.shape[3]))[2].radius
         radius, chance = min(0.25, fine / (share + 1 / rules.steps) ** 0.5), torch.Generator().manual_seed(0)
         return place(Task(planes[0, 3:6], BEZIER), planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
@@ -58,7 +58,7 @@ WAYS = {
     "no agent, 40": lambda image, n: optimize(image, n, steps=40, show=False),  # as many steps as those two have
     "no agent, 20": lambda image, n: optimize(image, n, steps=20, show=False),  # about as many seconds as by turns
 }
-COUNTS = {"flat colour": [0], **dict.fromkeys(list(WAYS)[-6:], [AGENT.episode.strokes])}
+COUNTS = {"flat colour": [0], **dict.fromkeys(list(WAYS)[-6:], [AGENT.env.strokes])}
 USED = "agent/optimize agent/paint agent/painter stroke/canvas stroke/distance stroke/exact stroke/native".split()
 
 
@@ -141,7 +141,7 @@ def pictures_of(found: dict[str, dict], images: dict[str, Tensor], ways: list[st
             if not row or not kept(key).exists(): return print(f"no sheet: {key} is missing; remove board.json")
             shown.append(square(Painting.load(kept(key)).render((image.shape[1], image.shape[2]))))
             labels.append(f"{way} {row['psnr']:.1f}")
-    title = f"{SHEET} strokes each (from the agent on: {AGENT.episode.strokes}; flat colour: none); PSNR in dB"
+    title = f"{SHEET} strokes each (from the agent on: {AGENT.env.strokes}; flat colour: none); PSNR in dB"
     sheet(shown, 1 + len(ways), labels, title=title).save(out, optimize=True)
 
 

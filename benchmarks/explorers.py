@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from sgpaint.lab.machine import describe
 from sgpaint.stroke.painting import Painting
-from sgpaint.stroke.params import random_strokes
+from sgpaint.stroke.primitive import random_strokes
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests/browser"))
@@ -122,7 +122,7 @@ def of_explorer(browser: Browser, folder: Path, times: int) -> Iterator[str]:
             page = browser.new_page(viewport={"width": 1300, "height": 1000})
             watch = Watch(page, lab.url)
             lab.open(page, lab.write(f"explorer{n}", "from sgpaint.stroke.painting import Painting\n"
-                                     "from sgpaint.study.explore import StrokeExplorer",
+                                     "from sgpaint.explore.painting import StrokeExplorer",
                                      f"painting = Painting.load('{n}.json')", "StrokeExplorer(painting)"))
             lab.run_all(page)
             page.locator(".jp-OutputArea canvas").first.wait_for()

@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from public_way import STEPS, Agent, decode
-from sgpaint.agent.ddpg import Game, Learner, act
-from sgpaint.agent.episode import State, Transition
+from sgpaint.agent.algorithms import Game, Learner, act
+from sgpaint.agent.environment import State, Transition
 from sgpaint.agent.training import (
     Session, TrainConfig, build_episode, build_players, collect, configure, distance_at, learn, recipe_of, weights)
 from sgpaint.lab.machine import describe
@@ -46,17 +46,17 @@ class Traffic(TorchDispatchMode):
 
 def counted(config: TrainConfig) -> dict[str, float]:
     "Operations and bytes of one update and the steps that belong to it, on tensors without numbers."
-    episode = build_episode(config)
-    players = build_players(config, episode).to("meta")
+    env = build_episode(config)
+    players = build_players(config, env).to("meta")
     scales = dict.fromkeys(weights(config, config.updates), 1.0)
-    learner = Learner(Game(episode, players, recipe_of(config), distance_at(config, players, scales, config.updates)))
+    learner = Learner(Game(env, players, recipe_of(config), distance_at(config, players, scales, config.updates)))
     def state(batch: int) -> State:
         picture = torch.empty(batch, 3, config.size, config.size, device="meta")
         return State(picture, picture, torch.zeros(batch, dtype=torch.long, device="meta"))
     def step(batch: int) -> Transition:
         before = state(batch)
-        after = episode.next(before, action := act(learner.game, before))
-        return Transition(before, action, after, episode.terminated(after))
+        after = env.next(before, action := act(learner.game, before))
+        return Transition(before, action, after, env.terminated(after))
     learner.update(t := step(config.batch))  # an optimizer makes its memory once
     spent = []
     for work in (lambda: learner.update(t), lambda: step(config.canvases if config.episodes else config.batch)):

@@ -17,13 +17,13 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
-from sgpaint.agent.optimize import optimize, refine, shrunk
+from sgpaint.search.optimize import optimize, refine, shrunk
 from sgpaint.agent.paint import BUDGETS, paint
 from sgpaint.lab.machine import describe
 from sgpaint.lab.measure import ssim
 from sgpaint.lab.show import to_pil
-from sgpaint.stroke.canvas import blank
-from sgpaint.stroke.canvas import paint as strokes_on
+from sgpaint.stroke.blend import blank
+from sgpaint.stroke.blend import paint as strokes_on
 from sgpaint.stroke.native import eager
 from sgpaint.stroke.painting import Painting
 

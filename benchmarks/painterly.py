@@ -4,10 +4,10 @@ import math
 import torch
 from torch import Tensor
 
-from sgpaint.agent.optimize import blurred
-from sgpaint.stroke.canvas import paint
+from sgpaint.search.optimize import blurred
+from sgpaint.stroke.blend import paint
 from sgpaint.stroke.painting import Painting
-from sgpaint.stroke.params import RADIUS_MIN, RADIUS_SPAN
+from sgpaint.stroke.primitive import RADIUS_MIN, RADIUS_SPAN
 
 SHARES = 0.15, 0.3, 0.55  # of the strokes: coarse, middle, fine; each layer's brush has half the radius of the last
 LONGEST = 6  # steps of one radius that a stroke may go on for

@@ -13,9 +13,9 @@ from torch import nn
 
 from sgpaint.lab.machine import describe
 from sgpaint.stroke import native
-from sgpaint.stroke.canvas import blank, paint
+from sgpaint.stroke.blend import blank, paint
 from sgpaint.stroke.exact import alpha, eager
-from sgpaint.stroke.params import FAMILIES, random_strokes
+from sgpaint.stroke.primitive import PRIMITIVES, random_strokes
 
 
 class Huang(nn.Module):
@@ -81,24 +81,25 @@ def against_huang(n, size=128, times=40):
     )
 
 
-def painting(batch, n, size, family="bezier", times=20):
+def painting(batch, n, size, primitive="bezier", times=20):
     """Forward + backward of canvas.paint."""
     strokes, canvas, weight = (
-        random_strokes(n, family, batch).requires_grad_(),
+        random_strokes(n, primitive, batch).requires_grad_(),
         blank(batch, (size, size)),
         torch.rand(batch, 3, size, size),
     )
 
     def train():
-        both(lambda s: paint(canvas, s, family), strokes, weight)
+        both(lambda s: paint(canvas, s, primitive), strokes, weight)
 
     def show():
         with torch.no_grad():
-            paint(canvas, strokes, family)
+            paint(canvas, strokes, primitive)
 
     got = rounds({"forward": show, "forward+backward": train}, times)
     print(
-        f"paint {family} B={batch} N={n} {size} px: " + ", ".join(f"{k} {v:.2f} ms" for k, v in got.items()), flush=True
+        f"paint {primitive} B={batch} N={n} {size} px: " + ", ".join(f"{k} {v:.2f} ms" for k, v in got.items()),
+        flush=True
     )
 
 
@@ -115,8 +116,8 @@ def main():
         against_huang(n)
     for shape in ((32, 5, 64), (16, 5, 128), (1, 200, 128), (1, 500, 128)):
         painting(*shape)
-    for family in FAMILIES:
-        painting(32, 5, 64, family)
+    for primitive in PRIMITIVES:
+        painting(32, 5, 64, primitive)
     for thin in (1.0, 0.2):
         strokes, canvas = random_strokes(500), blank(1, (2048, 2048))
         strokes[..., 6:8] *= thin

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from public_way import COLUMNS, SIZE, STEPS, STROKES, Agent, NeuralRenderer
-from sgpaint.agent.ddpg import Game, Learner, Players, Recipe
-from sgpaint.agent.episode import Episode, Transition
-from sgpaint.agent.looking import LookingActor
+from sgpaint.agent.algorithms import Game, Learner, Players, Recipe
+from sgpaint.agent.environment import PaintingEnv, Transition
+from sgpaint.agent.attention import LookingActor
 from sgpaint.agent.networks import Actor, Critic, Discriminator, count, fold
-from sgpaint.agent.replay import Replay, ring_bytes
+from sgpaint.agent.buffers import Replay, ring_bytes
 from sgpaint.agent.rewards import WGAN
 from sgpaint.agent.training import Session, configure, learn
 from sgpaint.lab.machine import compiled, describe
@@ -25,7 +25,7 @@ from sgpaint.stroke.exact import alpha
 from sgpaint.stroke.native import eager
 
 HERE = Path(__file__).parent
-PAPER = Episode(strokes=STROKES * STEPS, bundle=STROKES)
+PAPER = PaintingEnv(strokes=STROKES * STEPS, bundle=STROKES)
 REFERENCE = "Huang's shapes, public way"
 MARK = "<!-- the tables below are written by run.py -->"
 
@@ -163,7 +163,7 @@ def update(rounds: int, batch: int = 16) -> dict:
 def guidance(rounds: int, batch: int = 16) -> dict:
     "What guidance adds to an update of the small agent, the step that it learns from included."
     common = dict(batch=batch, images=64, evaluate_images=8, threads=1, one_level=0.0)
-    told = dict(composite="masked", see_mask=True, eta=2.0)
+    told = dict(blend_mode="masked", see_mask=True, eta=2.0)
     choices = {"baseline": {}, "two levels, aligned": told, "guidance": told | dict(nu=1.0, see_focus=True)}
     sessions = {name: Session(configure(**common, **chosen)) for name, chosen in choices.items()}
     rows = alternate({name: partial(learn, session) for name, session in sessions.items()}, rounds, "baseline")

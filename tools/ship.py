@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from sgpaint.agent.painter import load_agent, paint_many, portable
+from sgpaint.agent.trained import load_agent, paint_many, portable
 from sgpaint.agent.training import load_scenes
 from sgpaint.lab import checkpoint
 from sgpaint.lab.measure import mse

@@ -24,17 +24,17 @@ from PIL import Image, ImageColor, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .optimize import LOSSES, Limits, Loss, as_image, optimize, refine, shrunk
-from .painter import paint_polished, shipped_agent
+from ..search.optimize import LOSSES, Limits, Loss, as_image, optimize, refine, shrunk
+from .trained import paint_polished, shipped_agent
 from ..guide.segment import segment
 from ..lab.show import to_tensor
-from ..scene.opening import as_rgb, open_mask, open_picture
-from ..stroke.canvas import Background
-from ..stroke.export import FORMATS, export
+from ..scene.picture import as_rgb, open_mask, open_picture
+from ..stroke.blend import Background
+from ..export.export import FORMATS, export
 from ..stroke.native import ready
 from ..stroke.painting import Painting
-from ..stroke.params import RADIUS_MIN, RADIUS_SPAN, Family
-from ..stroke.params import family as find_family
+from ..stroke.primitive import RADIUS_MIN, RADIUS_SPAN, Primitive
+from ..stroke.primitive import primitive as find_primitive
 
 # %% ../../nbs/agent/10_paint.ipynb #b489ffc3
 Picture = str | Path | bytes | np.ndarray | Image.Image | Tensor
@@ -136,7 +136,7 @@ def _affordable(image: Tensor, where: Tensor | None, steps: int) -> tuple[Tensor
 
 # %% ../../nbs/agent/10_paint.ipynb #8b7388d2
 _agent = functools.cache(shipped_agent)
-_FREE = {"limits": Limits(), "family": "bezier", "background": "black", "loss": "l2"}
+_FREE = {"limits": Limits(), "primitive": "bezier", "background": "black", "loss": "l2"}
 
 
 def _suits(image, where, strokes, how) -> bool:
@@ -164,11 +164,11 @@ def _cells(image: Tensor, k: int) -> list[tuple[int, int, int, int]]:
     return [(right[j], down[i], right[j + 1], down[i + 1]) for i in range(k) for j in range(k)]
 
 
-def _back(strokes: Tensor, box: tuple[int, int, int, int], size: tuple[int, int], family: Family) -> Tensor:  # (N, P)
+def _back(strokes: Tensor, box: tuple[int, int, int, int], size: tuple[int, int], primitive: Primitive) -> Tensor:  # (N, P)
     "Strokes of a cell as strokes of the whole."
     left, top, right, bottom = box
     shrink, out = min(right - left, bottom - top) / min(size), strokes.clone()
-    for i, name in enumerate(family.columns):
+    for i, name in enumerate(primitive.columns):
         if name[0] == "x": out[:, i] = (left + (right - left) * strokes[:, i]) / size[1]
         if name[0] == "y": out[:, i] = (top + (bottom - top) * strokes[:, i]) / size[0]
         if name in ("r0", "r2"):
@@ -182,7 +182,7 @@ def _levels(parts: list[Painting], where: Tensor | None, order: Tensor) -> dict:
     if where is None: return {}
     layer = torch.cat([torch.zeros(len(p), dtype=torch.long) if p.layer is None else p.layer for p in parts])
     instance = torch.cat([torch.full((len(p),), -1) if p.instance is None else p.instance for p in parts])
-    return {"composite": "masked", "masks": where, "layer": layer[order], "instance": instance[order]}
+    return {"blend_mode": "masked", "masks": where, "layer": layer[order], "instance": instance[order]}
 
 
 def _divided(image, where, strokes, k, limits, keep, **how) -> Painting:
@@ -197,7 +197,7 @@ def _divided(image, where, strokes, k, limits, keep, **how) -> Painting:
                           strokes // k**2 + (i < strokes % k**2), limits=held, keep=keep and Path(keep) / f"cell-{i}",
                           **how))
     steps = torch.cat([part.step for part in parts if part.step is not None])
-    order, size, form = steps.argsort(stable=True), (image.shape[1], image.shape[2]), find_family(how["family"])
+    order, size, form = steps.argsort(stable=True), (image.shape[1], image.shape[2]), find_primitive(how["primitive"])
     back = torch.cat([_back(part.strokes, box, size, form) for part, box in zip(parts, boxes, strict=True)])[order]
     joined = Painting(back, size, form.name, how["background"], title=how["title"], step=steps[order],
                       provenance=parts[0].provenance | {"divide": k}, **_levels(parts, where, order))
@@ -211,7 +211,7 @@ def paint(
     masks: Tensor | np.ndarray | nn.Module | None = None,  # (K, H, W) or (H, W) in [0, 1], or a segmenter
     seed: int = 0,
     title: str = "",  # "": the file's name
-    family: str | Family = "bezier",
+    primitive: str | Primitive = "bezier",
     background: Background = "black",
     limits: Limits = Limits(),  # noqa: B008
     keep: str | Path | None = None,  # a folder for the state: the same call goes on where it was interrupted
@@ -226,7 +226,7 @@ def paint(
         raise ValueError(f"divide: expected an integer of 1 to 16, got {divide!r}")
     image, size = copy_of(opened(picture), divide)
     how = {"seed": seed, "title": title or (Path(picture).stem if isinstance(picture, str | Path) else ""),
-           "family": family, "background": background, "loss": loss, "show": show, "budget": budget, "focus": focus}
+           "primitive": primitive, "background": background, "loss": loss, "show": show, "budget": budget, "focus": focus}
     where = masks_in(masks, image, size)
     if not ready(image): log.warning(COARSE, *EAGER)
     work = (_one, {}) if divide == 1 else (_divided, {"k": divide})
@@ -257,7 +257,7 @@ def _words(paints: argparse.ArgumentParser) -> None:
     paints.add_argument("-b", "--budget", choices=list(BUDGETS), default="good", help="how long it may take")
     paints.add_argument("-m", "--mask", type=Path, help="a grey picture of the same size, white where the object is")
     paints.add_argument("-s", "--size", type=int, help="shorter side of what is written, in pixels")
-    paints.add_argument("--family", default="bezier", help="bezier, line, circle, triangle or block")
+    paints.add_argument("--primitive", default="bezier", help="bezier, line, circle, triangle or block")
     paints.add_argument("--background", default="black", help="a colour: #112233 or a name")
     paints.add_argument("--loss", choices=list(LOSSES), default="l2", help="what a good painting is")
     paints.add_argument("--divide", type=int, default=1, help="paint k times k cells, each as a picture of its own")
@@ -293,7 +293,7 @@ def main(words: Sequence[str] | None = None) -> int:
         _writable(asked.output, asked.picture, asked.size)
         limits = Limits(inks(asked.palette), asked.grey, asked.opaque, asked.thinnest)
         masks = None if asked.mask is None else torch.from_numpy(open_mask(asked.mask)).float()
-        painting = paint(asked.picture, asked.strokes, asked.budget, masks, asked.seed, family=asked.family,
+        painting = paint(asked.picture, asked.strokes, asked.budget, masks, asked.seed, primitive=asked.primitive,
                          background=ink(asked.background), limits=limits, divide=asked.divide, loss=asked.loss)
         shorter = asked.size and asked.size / min(painting.size)
         size = {} if not shorter else {"size": tuple(max(1, round(side * shorter)) for side in painting.size)}

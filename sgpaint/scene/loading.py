@@ -24,8 +24,8 @@ from ..lab.config import ConfigError
 from ..lab.run import write_aside
 from .crop import CROP_RULE, SUBJECT_RULE, squared, squared_box, squared_instances, subject_only
 from .datasets import CROPPED, DATASETS, MIXED, Found, cache_home, find, listing
-from .entries import SPLITS, DataError, Entry, Packed
-from .opening import WHITE, open_mask, open_picture, open_values
+from .listing import SPLITS, DataError, Entry, Packed
+from .picture import WHITE, open_mask, open_picture, open_values
 from .procedural import CLASSES, draw, draw_arrays
 from .record import Scene, tight_boxes
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from PIL import Image
 
-from .canvas import BACKGROUNDS, LOOKS
+from .blend import BACKGROUNDS, LOOKS
 from .distance import CHORDS, STEPS
-from .params import FAMILIES, RADIUS_MIN, RADIUS_SPAN
+from .primitive import PRIMITIVES, RADIUS_MIN, RADIUS_SPAN
 
 SCHEMA = "sgpaint/painting/1"  # of the files that paintings are kept in, and that the player reads
 WORKING = (128, 512)  # pixels: of the shorter side, and at most of the longer, while a painting moves in a browser
@@ -29,7 +29,7 @@ def constants() -> str:
     "The numbers that Python and the browser share, as JavaScript; each has its one home in Python."
     shared = {"CHORDS": CHORDS, "STEPS": STEPS, "RADIUS_MIN": RADIUS_MIN, "RADIUS_SPAN": RADIUS_SPAN, "LOOKS": LOOKS,
               "BACKGROUNDS": BACKGROUNDS, "SCHEMA": SCHEMA, "WORKING": WORKING,
-              "FAMILIES": {f.name: f.columns for f in FAMILIES.values()}}
+              "PRIMITIVES": {f.name: f.columns for f in PRIMITIVES.values()}}
     return "".join(f"const {name} = {json.dumps(value)};\n" for name, value in shared.items())
 
 

@@ -1,5 +1,5 @@
 // A painting is a list of strokes; this script draws it, by the formula that `stroke.exact` uses, wherever a page can run one.
-// CHORDS, STEPS, RADIUS_MIN, RADIUS_SPAN, FAMILIES, LOOKS, BACKGROUNDS, SCHEMA and WORKING come from Python: `stroke.page` writes them first.
+// CHORDS, STEPS, RADIUS_MIN, RADIUS_SPAN, PRIMITIVES, LOOKS, BACKGROUNDS, SCHEMA and WORKING come from Python: `stroke.page` writes them first.
 
 // ---- reading ---------------------------------------------------------------------------------------------------------------
 
@@ -13,8 +13,8 @@ async function inflate(bytes) {
 async function readPainting(value) {
   const p = typeof value === "string" ? JSON.parse(value) : value;
   if (p?.schema !== SCHEMA) throw new Error(`expected a painting of schema ${SCHEMA}, got ${p?.schema}`);
-  const columns = FAMILIES[p.family];
-  if (!columns) throw new Error(`expected strokes of ${Object.keys(FAMILIES).join(", ")}, got ${p.family}`);
+  const columns = PRIMITIVES[p.primitive];
+  if (!columns) throw new Error(`expected strokes of ${Object.keys(PRIMITIVES).join(", ")}, got ${p.primitive}`);
   const n = p.strokes.length, strokes = Float64Array.from(p.strokes.flat());
   if (strokes.length !== n * columns.length || strokes.some((v) => !Number.isFinite(v)))
     throw new Error(`expected ${columns.length} finite numbers for each of ${n} strokes`);
@@ -36,8 +36,8 @@ const NEAR = 40, THROUGH = 2e-4; // strokes that are painted on rather than begu
 // A stroke in pixels: ends, control point, radii and opacities; a thicker start is turned into a thicker end.
 function inPixels(p, k, h, w) {
   const names = p.columns, side = Math.min(h, w), get = (name, other) => p.at(k, names.includes(name) ? name : other);
-  const radius = (v) => (RADIUS_MIN + RADIUS_SPAN * v) * side, point = p.family === "circle" || p.family === "block";
-  const s = { family: p.family, x0: p.at(k, "x0") * w, y0: p.at(k, "y0") * h, r0: 0, r2: 0, a0: p.at(k, "a0") };
+  const radius = (v) => (RADIUS_MIN + RADIUS_SPAN * v) * side, point = p.primitive === "circle" || p.primitive === "block";
+  const s = { primitive: p.primitive, x0: p.at(k, "x0") * w, y0: p.at(k, "y0") * h, r0: 0, r2: 0, a0: p.at(k, "a0") };
   s.x2 = point ? s.x0 : p.at(k, "x2") * w; s.y2 = point ? s.y0 : p.at(k, "y2") * h; s.a2 = get("a2", "a0");
   s.x1 = names.includes("x1") ? p.at(k, "x1") * w : (s.x0 + s.x2) / 2;
   s.y1 = names.includes("y1") ? p.at(k, "y1") * h : (s.y0 + s.y2) / 2;
@@ -58,12 +58,12 @@ function chordsOf(s) {
     list.push({ x: ax, y: ay, ex, ey, gx: ex * inverse, gy: ey * inverse, shift: shift * inverse, reach,
                 low: Math.min(ay, by) - reach, high: Math.max(ay, by) + reach, slope: Math.abs(ey) > 1e-3 ? 1 / ey : 0 });
   };
-  if (s.family === "triangle") {
+  if (s.primitive === "triangle") {
     add(s.x0, s.y0, s.x1, s.y1, half); add(s.x1, s.y1, s.x2, s.y2, half); add(s.x2, s.y2, s.x0, s.y0, half);
-  } else if (s.family === "block") {
+  } else if (s.primitive === "block") {
     add(s.x0 - s.r0, s.y0 - s.r0, s.x0 - s.r0, s.y0 + s.r0, half); add(s.x0 + s.r0, s.y0 - s.r0, s.x0 + s.r0, s.y0 + s.r0, half);
   } else {
-    const n = s.family === "bezier" ? CHORDS : 1, sag = Math.hypot(s.ax, s.ay) / (4 * n * n);
+    const n = s.primitive === "bezier" ? CHORDS : 1, sag = Math.hypot(s.ax, s.ay) / (4 * n * n);
     const at = (t) => [s.x0 + t * (s.bx + t * s.ax), s.y0 + t * (s.by + t * s.ay)];
     for (let i = 0; i < n; i++) {
       const a = i / n, b = (i + 1) / n, ra = s.r0 + a * s.dr, rb = s.r0 + b * s.dr;
@@ -140,7 +140,7 @@ function reach(chords, y, width) {
 
 // What a stroke covers: rows from `top`, for each its first pixel and how many, and their alpha one after the other.
 function coverOf(p, k, h, w) {
-  const s = inPixels(p, k, h, w), chords = chordsOf(s), alphaAt = covers[s.family](s, chords);
+  const s = inPixels(p, k, h, w), chords = chordsOf(s), alphaAt = covers[s.primitive](s, chords);
   const top = Math.max(0, Math.floor(Math.min(...chords.map((c) => c.low)))), rows = [];
   const bottom = Math.min(h, Math.ceil(Math.max(...chords.map((c) => c.high))));
   const spans = []; let total = 0;
@@ -194,7 +194,7 @@ class Easel {
     if ((this.room -= cover.alpha.length) > 0) this.kept.set(k, cover); else this.room += cover.alpha.length;
     return cover;
   }
-  stencil(k) {
+  stroke_masks(k) {
     const { p, h, w } = this, instance = p.instance ? p.instance[k] : -1, key = `${p.layer[k]} ${instance}`;
     if (this.stencils.has(key)) return this.stencils.get(key);
     const one = (i) => resized(p.masks.data.subarray(i * p.masks.h * p.masks.w, (i + 1) * p.masks.h * p.masks.w), p.masks.h, p.masks.w, h, w);
@@ -207,7 +207,7 @@ class Easel {
   // Every pixel that stroke k may change: act(pixel, alpha, share of the stroke's colour that is laid there).
   each(k, act) {
     const { top, spans, alpha } = this.cover(k), p = this.p;
-    const mask = p.composite === "plain" ? null : this.stencil(k), paper = p.composite === "paper";
+    const mask = p.blend_mode === "plain" ? null : this.stroke_masks(k), paper = p.blend_mode === "paper";
     for (let i = 0, j = 0; i < spans.length; i += 2) {
       const start = (top + i / 2) * this.w + spans[i];
       for (let x = start, end = start + spans[i + 1]; x < end; x++, j++) {
@@ -300,8 +300,8 @@ class Easel {
   hit(n, x, y) {
     for (let k = n - 1; k >= 0; k--) {
       if (this.hidden?.(k)) continue;
-      const s = inPixels(this.p, k, this.h, this.w), alpha = covers[s.family](s, chordsOf(s))(x + 0.5, y + 0.5);
-      const seen = this.p.composite === "masked" ? this.stencil(k)[y * this.w + x] : 1;
+      const s = inPixels(this.p, k, this.h, this.w), alpha = covers[s.primitive](s, chordsOf(s))(x + 0.5, y + 0.5);
+      const seen = this.p.blend_mode === "masked" ? this.stroke_masks(k)[y * this.w + x] : 1;
       if (alpha * seen > 0.1) return k;
     }
     return -1;
@@ -394,10 +394,10 @@ async function pixelsOf(url, height, width) {
 // The outline of a stroke as an SVG path, for the eye: discs along the spine, joined on both sides.
 function outline(p, k, height, width) {
   const s = inPixels(p, k, height, width), f = (v) => v.toFixed(2);
-  if (s.family === "triangle") return `M${f(s.x0)} ${f(s.y0)}L${f(s.x1)} ${f(s.y1)}L${f(s.x2)} ${f(s.y2)}Z`;
-  if (s.family === "block") return `M${f(s.x0 - s.r0)} ${f(s.y0 - s.r0)}h${f(2 * s.r0)}v${f(2 * s.r0)}h${f(-2 * s.r0)}Z`;
+  if (s.primitive === "triangle") return `M${f(s.x0)} ${f(s.y0)}L${f(s.x1)} ${f(s.y1)}L${f(s.x2)} ${f(s.y2)}Z`;
+  if (s.primitive === "block") return `M${f(s.x0 - s.r0)} ${f(s.y0 - s.r0)}h${f(2 * s.r0)}v${f(2 * s.r0)}h${f(-2 * s.r0)}Z`;
   const disc = (x, y, r) => `M${f(x - r)} ${f(y)}a${f(r)} ${f(r)} 0 1 0 ${f(2 * r)} 0a${f(r)} ${f(r)} 0 1 0 ${f(-2 * r)} 0`;
-  if (s.family === "circle") return disc(s.x0, s.y0, s.r0);
+  if (s.primitive === "circle") return disc(s.x0, s.y0, s.r0);
   const left = [], right = [];
   for (let i = 0; i <= 24; i++) {
     const t = i / 24, vx = s.bx + 2 * t * s.ax, vy = s.by + 2 * t * s.ay, long = Math.hypot(vx, vy) || 1, r = s.r0 + t * s.dr;
@@ -591,7 +591,7 @@ class Player {
     this.count.textContent = `stroke ${this.n} of ${this.total}`;
     for (const v of this.views) {
       const wrong = v.target ? `, error ${errorOf(v.easel.canvas, v.target).toPrecision(3)} at ${v.height}×${v.width}` : "";
-      v.caption.textContent = `${this.strokes(v)} of ${v.p.n} ${v.p.family} strokes${wrong}`;
+      v.caption.textContent = `${this.strokes(v)} of ${v.p.n} ${v.p.primitive} strokes${wrong}`;
       if (v.wrong) showError(v.wrong.getContext("2d"), v.easel, v.target);
     }
     const v = this.of && this.views.includes(this.of) ? this.of : this.views[0], k = this.pinned ?? this.hover ?? this.strokes(v) - 1;

@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ..agent.painter import Agent, load_agent, paint_with, paintable, told_of
+from ..agent.trained import Agent, load_agent, paint_with, paintable, told_of
 from ..agent.training import Result
 from ..lab.config import differing
 from ..lab.run import RunError, read_metrics

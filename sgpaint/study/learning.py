@@ -15,7 +15,7 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from ..agent.painter import load_agent, paint_many, paintable, told_of
+from ..agent.trained import load_agent, paint_many, paintable, told_of
 from ..agent.training import configure, load_scenes, train
 from ..lab.config import build, home, smoke
 from ..lab.show import sheet

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..agent.ddpg import play
-from ..agent.painter import Agent, load_agent, paintable, told_of
+from ..agent.algorithms import play
+from ..agent.trained import Agent, load_agent, paintable, told_of
 from ..agent.training import load_scenes
 from ..guide.guidance import gather
 from ..guide.segment import Segmenter, segment, segmenter_for
@@ -69,9 +69,9 @@ def story(
     known, target = gather(scenes), scenes.images()[places].float() / 255
     mask, canvas = known.union()[places], target
     kept: dict[str, list] = {"strokes": [], "whole": [], "foreground": [], "coarse": []}
-    for step, (state, _) in enumerate(play(agent.episode, agent, target, told_of(agent, scenes, places)), 1):
-        canvas, strokes = state.canvas, step * agent.episode.bundle
-        if strokes not in STAGES and step < agent.episode.steps: continue
+    for step, (state, _) in enumerate(play(agent.env, agent, target, told_of(agent, scenes, places)), 1):
+        canvas, strokes = state.canvas, step * agent.env.bundle
+        if strokes not in STAGES and step < agent.env.steps: continue
         kept["strokes"].append(strokes)
         kept["whole"].append(mse(canvas, target).tolist())
         kept["foreground"].append(foreground_error(canvas, target, mask).tolist())
@@ -116,8 +116,8 @@ def stages_sheet(
         agent = load_agent(by_seed[seed]["folder"])
         scenes, chosen = load_scenes(agent.config)[1], torch.tensor([place])
         target = scenes.images()[chosen].float() / 255
-        frames = [s.canvas[0] for s, _ in play(agent.episode, agent, target, told_of(agent, scenes, chosen))]
+        frames = [s.canvas[0] for s, _ in play(agent.env, agent, target, told_of(agent, scenes, chosen))]
         stages = by_seed[seed]["story"]["strokes"]
-        rows += [frames[n // agent.episode.bundle - 1].detach() for n in stages] + [target[0]]
+        rows += [frames[n // agent.env.bundle - 1].detach() for n in stages] + [target[0]]
         labels += [f"{arm}, {n}" for n in stages] + ["picture"]
     return sheet(rows, columns=len(stages) + 1, labels=labels, scale=max(1, 96 // target.shape[-1]))

@@ -5,7 +5,7 @@ from playwright.sync_api import Locator
 
 from rig import decoded
 from sgpaint.stroke.painting import Painting
-from sgpaint.stroke.params import random_strokes
+from sgpaint.stroke.primitive import random_strokes
 
 BOUND = 2 / 255  # what browser and Python may differ by
 
@@ -17,13 +17,13 @@ def soft_masks(count: int, size: tuple[int, int]) -> torch.Tensor:
     return torch.stack([1 - 9 * (far(k) - 0.2) for k in range(count)]).clamp(0, 1)
 
 
-def a_painting(n=40, family="bezier", size=(48, 64), composite="plain", seed=0, **more) -> Painting:
+def a_painting(n=40, primitive="bezier", size=(48, 64), blend_mode="plain", seed=0, **more) -> Painting:
     "Random strokes; with masks, strokes of both layers and of each instance."
-    if composite != "plain":
+    if blend_mode != "plain":
         numbers = torch.arange(n)
         more |= {"masks": soft_masks(3, (40, 52)), "layer": numbers % 2, "instance": numbers // 2 % 4 - 1}
-    strokes = random_strokes(n, family, generator=torch.Generator().manual_seed(seed))[0]
-    return Painting(strokes, size, family, composite=composite, **more)
+    strokes = random_strokes(n, primitive, generator=torch.Generator().manual_seed(seed))[0]
+    return Painting(strokes, size, primitive, blend_mode=blend_mode, **more)
 
 
 def three_circles(**more) -> Painting:

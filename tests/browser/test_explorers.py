@@ -14,10 +14,10 @@ CELLS = ["""import torch
 from torch import nn
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
-from sgpaint.stroke.params import random_strokes
-from sgpaint.study.explore import KappaExplorer, RewardExplorer, StrokeExplorer
-from sgpaint.study.hands import MaskBrush, PaintAlong
-from sgpaint.study.where import AlignmentExplorer, FocusExplorer
+from sgpaint.stroke.primitive import random_strokes
+from sgpaint.explore.painting import KappaExplorer, RewardExplorer, StrokeExplorer
+from sgpaint.explore.drawing import MaskBrush, PaintAlong
+from sgpaint.explore.guidance import AlignmentExplorer, FocusExplorer
 def some(n, title, seed=0):
     return Painting(random_strokes(n, generator=torch.Generator().manual_seed(seed))[0], (48, 64), title=title)
 scene = draw("birds", 3, (48, 64))""",

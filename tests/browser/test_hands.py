@@ -8,8 +8,8 @@ from bridge import Wire
 from rig import barriers, pixels, toucher
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
-from sgpaint.stroke.params import random_strokes
-from sgpaint.study.hands import MaskBrush, PaintAlong, stroke_along
+from sgpaint.stroke.primitive import random_strokes
+from sgpaint.explore.drawing import MaskBrush, PaintAlong, stroke_along
 
 RING = [(0.5 + 0.3 * np.cos(a), 0.5 + 0.3 * np.sin(a)) for a in np.linspace(0, 6, 40)]
 PATHS = {"a dot": [(0.4, 0.6)], "a line": [(0.1, 0.2), (0.9, 0.7)], "a bend": [(0.1, 0.2), (0.5, 0.8), (0.9, 0.1)],

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page
 from paintings import BOUND, a_painting, agrees, on_canvas, three_circles
 from rig import Watch, barriers
 from sgpaint.stroke.painting import Painting, side_by_side
-from sgpaint.stroke.params import FAMILIES
+from sgpaint.stroke.primitive import PRIMITIVES
 
 HOSTILE = ("</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
            "--><!-- ' \" ` ${hacked} \u2028 &lt; ]]>")
@@ -55,11 +55,11 @@ def test_what_is_on_the_screen(page, opened, tmp_path):
     assert found.shape[1] >= 512 and (found - painting.render(found.shape[1:])).abs().max() <= BOUND
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_families_masks_and_looks(page, opened, family):
-    composite, look = {"bezier": ("masked", "oil"), "line": ("paper", "ink"), "circle": ("masked", "opaque")}.get(
-        family, ("plain", "free"))
-    painting = a_painting(30, family, (40, 90), composite, look=look, background=(0.9, 0.8, 0.1))
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_families_masks_and_looks(page, opened, primitive):
+    blend_mode, look = {"bezier": ("masked", "oil"), "line": ("paper", "ink"), "circle": ("masked", "opaque")}.get(
+        primitive, ("plain", "free"))
+    painting = a_painting(30, primitive, (40, 90), blend_mode, look=look, background=(0.9, 0.8, 0.1))
     canvas = opened(page, painting)
     sharp(canvas)
     agrees(canvas, painting, 30)
@@ -104,7 +104,7 @@ def test_the_keyboard(page, opened):
 
 
 def test_every_control_is_reached_by_tab_and_shows_it(page, opened):
-    opened(page, a_painting(composite="masked"))
+    opened(page, a_painting(blend_mode="masked"))
     controls = page.locator("button, input, select")
     for _ in range(controls.count()):
         page.keyboard.press("Tab")
@@ -182,12 +182,12 @@ def test_a_stroke_under_the_pointer_is_told_and_chosen(page, opened):
 
 
 def test_layers_instances_and_one_stroke_alone(page, opened):
-    painting = a_painting(40, size=(40, 52), composite="masked")
+    painting = a_painting(40, size=(40, 52), blend_mode="masked")
     canvas = opened(page, painting)
     agrees(canvas, painting, 40)
 
     def shows(keep: torch.Tensor) -> None:
-        few = Painting(painting.strokes[keep], painting.size, composite="masked", masks=painting.masks,
+        few = Painting(painting.strokes[keep], painting.size, blend_mode="masked", masks=painting.masks,
                        layer=painting.layer[keep], instance=painting.instance[keep])
         sharp(canvas)
         _, found = on_canvas(canvas)
@@ -210,7 +210,7 @@ def test_layers_instances_and_one_stroke_alone(page, opened):
 
 
 def test_the_mask_is_laid_over(page, opened):
-    opened(page, a_painting(composite="masked"))
+    opened(page, a_painting(blend_mode="masked"))
     assert page.locator(".sg-board path").count() == 0, "overlays are off by default"
     page.get_by_label("overlay").select_option("mask")
     assert page.locator(".sg-board path").count() == 3
@@ -240,7 +240,7 @@ def test_paintings_side_by_side_are_locked(page, opened):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_themes_can_be_read_by_all(new_page, opened, scheme):
     page = new_page(color_scheme=scheme)
-    painting = a_painting(30, composite="masked", reward=torch.linspace(0, 1, 30), title="a painting")
+    painting = a_painting(30, blend_mode="masked", reward=torch.linspace(0, 1, 30), title="a painting")
     canvas = opened(page, painting, target=painting.render())
     sharp(canvas)
     page.mouse.click(*at(canvas, 0.5, 0.5))
@@ -297,7 +297,7 @@ def test_five_thousand_strokes(page, opened):
 
 def test_a_narrow_page_needs_no_scrolling_sideways(new_page, opened):
     page = new_page(viewport={"width": 360, "height": 640}, has_touch=True)
-    painting = a_painting(30, composite="masked", title="a title")
+    painting = a_painting(30, blend_mode="masked", title="a title")
     canvas = opened(page, side_by_side([painting, painting], titles=["one", "two"], target=painting.render()))
     sharp(canvas)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -10,7 +10,7 @@ from paintings import BOUND, a_painting, apart, three_circles
 from rig import pixels
 from sgpaint.stroke.page import script
 from sgpaint.stroke.painting import Painting
-from sgpaint.stroke.params import FAMILIES
+from sgpaint.stroke.primitive import PRIMITIVES
 
 DRAW = """async ([text, height, width, at, lift]) => {
   const easel = new Easel(await readPainting(text), height, width);
@@ -42,19 +42,19 @@ def player(page):
     return page
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_rule_and_look(player, family):
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_every_family_rule_and_look(player, primitive):
     rules = itertools.product(("plain", "masked", "paper"), ("free", "opaque", "ink", "oil"))
-    for seed, (composite, look) in enumerate(rules):
+    for seed, (blend_mode, look) in enumerate(rules):
         background = ("black", "white", (0.2, 0.5, 0.9))[seed % 3]
-        painting = a_painting(family=family, composite=composite, look=look, background=background, seed=seed)
+        painting = a_painting(primitive=primitive, blend_mode=blend_mode, look=look, background=background, seed=seed)
         agree(player, painting, [40, 3, 0, 17, 39])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (128, 128), (300, 20), (31, 97)], ids=str)
 def test_any_size(player, size):
     agree(player, a_painting(20, size=size), [0, 20])
-    agree(player, a_painting(20, composite="masked"), [20, 7], size)
+    agree(player, a_painting(20, blend_mode="masked"), [20, 7], size)
 
 
 def test_no_stroke_and_one(player):
@@ -62,14 +62,14 @@ def test_no_stroke_and_one(player):
     agree(player, a_painting(1), [1, 0, 1])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_strokes_without_length_or_with_equal_corners(player, family):
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_strokes_without_length_or_with_equal_corners(player, primitive):
     corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4)))
-    columns = FAMILIES[family].size
+    columns = PRIMITIVES[primitive].size
     strokes = torch.full((len(corners), columns), 0.5)
     strokes[:, :4] = corners[:, :4]
-    agree(player, Painting(strokes, (24, 40), family), list(range(0, 17, 4)))
-    agree(player, Painting(torch.full((3, columns), 0.5), (24, 40), family), [3])
+    agree(player, Painting(strokes, (24, 40), primitive), list(range(0, 17, 4)))
+    agree(player, Painting(torch.full((3, columns), 0.5), (24, 40), primitive), [3])
 
 
 def test_going_back_gives_what_going_on_gave(player):
@@ -82,7 +82,7 @@ def test_going_back_gives_what_going_on_gave(player):
 
 @pytest.mark.parametrize("way", ["advance", "lift", "go"])
 def test_a_changed_stroke_is_drawn_anew(player, way):
-    painting = a_painting(100, size=(40, 60), composite="masked")
+    painting = a_painting(100, size=(40, 60), blend_mode="masked")
     found = player.evaluate("""async ([text, way]) => {
       const p = await readPainting(text), easel = new Easel(p, 40, 60), sums = [];
       for (const k of [95, 50, 0]) {

@@ -4,8 +4,8 @@ import pytest
 
 from paintings import a_painting, three_circles
 from rig import decoded
-from sgpaint.stroke.export import export
-from sgpaint.stroke.params import FAMILIES
+from sgpaint.export.export import export
+from sgpaint.stroke.primitive import PRIMITIVES
 
 HOSTILE = ("</title></metadata></svg><script>window.hacked = 1</script><image href='x' onerror='window.hacked = 2'/>"
            "]]><![CDATA[ --><!-- &lt; &x; ' \" \x00\x1f\ufffe")
@@ -25,9 +25,9 @@ def test_hostile_words_stay_words(page, tmp_path):
     assert svg.evaluate(ACTIVE) == [] and "<script>" in svg.evaluate("document.querySelector('title').textContent")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_chromium_draws_what_python_draws(page, tmp_path, family):
-    painting = a_painting(12, family, (96, 128), look="opaque", background="white")
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_chromium_draws_what_python_draws(page, tmp_path, primitive):
+    painting = a_painting(12, primitive, (96, 128), look="opaque", background="white")
     svg = export(painting, tmp_path / "painting.svg").read_text()
     url = page.evaluate("""async svg => {
       const image = new Image();

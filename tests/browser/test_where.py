@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from bridge import Wire
 from rig import barriers, pixels, toucher
 from sgpaint.guide.align import theta
-from sgpaint.guide.expert import Expert
+from sgpaint.guide.classify import Expert
 from sgpaint.scene.procedural import draw
-from sgpaint.study.where import AlignmentExplorer, FocusExplorer
+from sgpaint.explore.guidance import AlignmentExplorer, FocusExplorer
 
 BOXES = [[0.25, 0.125, 0.5, 0.75], [-0.3, -0.2, 1.5, 1.6], [0.4, 0.4, 0.01, 0.02], [0.9, 0.9, 0.5, 0.5], [0, 0, 1, 1],
          [3.0, 0, 1, 1], [-9.0, -9.0, 10.0, 10.0], [0.5, 0.5, 1e-4, 1e-4]]

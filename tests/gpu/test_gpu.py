@@ -6,13 +6,13 @@ import torch
 
 from sgpaint.agent.training import configure, train
 from sgpaint.lab.machine import Replayed
-from sgpaint.stroke.canvas import blank, paint
-from sgpaint.stroke.params import FAMILIES, random_strokes
+from sgpaint.stroke.blend import blank, paint
+from sgpaint.stroke.primitive import PRIMITIVES, random_strokes
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", PRIMITIVES)
 def test_strokes_and_gradients_agree_with_the_cpu(name):
     strokes, out = random_strokes(5, name, batch=4, generator=torch.Generator().manual_seed(0)), {}
     for device in ("cpu", "cuda"):

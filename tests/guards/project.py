@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("lab", "stroke", "scene", "brush", "guide", "agent", "study")  # a room imports only those before it
+# A package imports only those before it.
+ROOMS = ("lab", "stroke", "export", "scene", "brush", "guide", "search", "agent", "study", "explore")
 # Modules that hold a container and no idea (a player, a format) need no lesson; each with the number it stands after.
-PLAIN = {"stroke.page": 4}
+PLAIN = {"stroke.page": 6}
 IMAGES = re.compile(r"!\[[^]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
 
 

@@ -2,25 +2,25 @@
 import pytest
 import torch
 
-from sgpaint.agent.painter import load_agent, paint_many, paint_with, paintable, told_of
+from sgpaint.agent.trained import load_agent, paint_many, paint_with, paintable, told_of
 from sgpaint.agent.training import Session, configure, episode_at, learn, load_scenes, terms, train, weights
-from sgpaint.guide.guidance import Guidance, Instances, gather, guide_of, with_focus
+from sgpaint.guide.guidance import GuidanceSet, InstanceGuidance, gather, make_guidance, with_focus
 from sgpaint.lab.config import ConfigError
 from sgpaint.lab.run import read_metrics
-from sgpaint.scene.entries import DataError
+from sgpaint.scene.listing import DataError
 from sgpaint.scene.loading import load
 from sgpaint.scene.procedural import draw
 
 SMALL = dict(preset="guided", smoke=True, device="cpu")
 EVERY = {
     "guided": dict(),
-    "as printed": dict(composite="paper", aligned=False, outside=True, focus_form="eq14"),
+    "as printed": dict(blend_mode="paper", aligned=False, outside=True, focus_form="eq14"),
     "expert together": dict(together=True),
     "two discriminators": dict(reward="wgan"),
     "a ring": dict(episodes=130),
-    "a ring, and focus alone": dict(episodes=130, composite="plain", see_mask=False, see_focus=False, eta=0.0),
+    "a ring, and focus alone": dict(episodes=130, blend_mode="plain", see_mask=False, see_focus=False, eta=0.0),
     "a segmenter": dict(masks="segmenter"),
-    "focus alone": dict(composite="plain", see_mask=False, eta=0.0, aligned=False, nu=10.0),
+    "focus alone": dict(blend_mode="plain", see_mask=False, eta=0.0, aligned=False, nu=10.0),
     "streets": dict(dataset="streets", source="builtin"),
 }
 
@@ -32,7 +32,7 @@ def quick(monkeypatch, own_cache):
 
 
 def few_updates(scenes):
-    from sgpaint.guide.expert import expert_for
+    from sgpaint.guide.classify import expert_for
     return expert_for(scenes, updates=2)
 
 
@@ -77,7 +77,7 @@ def test_a_painting_of_a_street_says_which_car_each_stroke_was_for(tmp_path):
 def test_training_draws_instances_by_area_and_painting_takes_the_worst():
     masks = torch.zeros(1, 3, 8, 8)
     masks[0, 0, :4], masks[0, 1, 4:6], masks[0, 2, 6] = 1, 1, 1
-    several = Instances(masks, torch.zeros(1, 3, 4), torch.zeros(1, 1, 8, 8))
+    several = InstanceGuidance(masks, torch.zeros(1, 3, 4), torch.zeros(1, 1, 8, 8))
     generator = torch.Generator().manual_seed(0)
     drawn = torch.stack([several.draw(generator).mask.sum() for _ in range(2000)])
     shares = torch.stack([(drawn == n).float().mean() for n in (32, 16, 8)])
@@ -92,10 +92,10 @@ def test_training_draws_instances_by_area_and_painting_takes_the_worst():
 def test_two_levels_begin_on_one():
     config = configure(**SMALL | dict(updates=10), one_level=0.4)
     session = Session(config)
-    kinds = [episode_at(config, session.episode, update).composite for update in range(config.updates)]
+    kinds = [episode_at(config, session.env, update).blend_mode for update in range(config.updates)]
     assert kinds == ["plain", "plain", "masked"]               # 3 updates in a rehearsal, 0.4 of them rounded up
     learn(session)
-    assert session.pool.episode.composite == "plain"
+    assert session.pool.env.blend_mode == "plain"
 
 
 def test_every_weight_has_its_term():
@@ -110,7 +110,7 @@ def test_every_weight_has_its_term():
 @pytest.mark.parametrize("wrong, said", [
     (dict(foreground=6), "at most bundle"), (dict(algorithm="patchq"), "PatchQ"), (dict(eta=-1.0), "eta: expected 0"),
     (dict(nu=0.0, see_focus=False, together=True), "no expert is asked for"), (dict(one_level=2.0), "one_level"),
-    (dict(composite="both"), "composite"), (dict(masks="drawn"), "masks")])
+    (dict(blend_mode="both"), "blend_mode"), (dict(masks="drawn"), "masks")])
 def test_what_cannot_be_is_refused(wrong, said):
     with pytest.raises(ConfigError, match=said):
         configure("guided", **wrong)
@@ -119,12 +119,12 @@ def test_what_cannot_be_is_refused(wrong, said):
 def test_guides_that_do_not_fit_are_refused():
     disc = torch.zeros(1, 1, 16, 16)
     with pytest.raises(ValueError, match="without a pixel"):
-        guide_of(disc, (16, 16))
+        make_guidance(disc, (16, 16))
     disc[..., 4:9, 4:9] = 1
     with pytest.raises(ValueError, match="the pictures' size"):
-        guide_of(disc, (16, 20))
+        make_guidance(disc, (16, 20))
     with pytest.raises(ValueError, match="focus: expected values in"):
-        guide_of(disc, (16, 16), focus=disc * 2)
+        make_guidance(disc, (16, 16), focus=disc * 2)
 
 
 def test_a_set_without_masks_is_refused_by_name(tmp_path):
@@ -140,7 +140,7 @@ def test_a_set_without_masks_is_refused_by_name(tmp_path):
 def test_pictures_without_an_object_are_left_out():
     birds = load("birds", count=4, size=32, source="builtin")
     known = gather(birds)
-    known = Guidance(known.masks.clone(), known.boxes, known.parts)
+    known = GuidanceSet(known.masks.clone(), known.boxes, known.parts)
     known.masks[1] = 0
     assert known.with_object().tolist() == [0, 2, 3]
     maps = with_focus(known, few_updates(birds), birds.images(), torch.full((4,), -1))

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from sgpaint.agent.painter import load_agent, paint_with
+from sgpaint.agent.trained import load_agent, paint_with
 from sgpaint.agent.training import configure, train
 from sgpaint.lab import checkpoint
 from sgpaint.lab.config import home
@@ -32,7 +32,7 @@ def test_stretches_end_with_weights_that_paint(tmp_path):
     assert len(files) == 2 and all(file.stat().st_size <= 16_000_000 for file in files)  # 22 MB of weights
     agent = load_agent(run / "half")
     assert agent.config.preset == "h100" and "/" not in agent.config.out_dir
-    assert len(paint_with(agent, torch.rand(3, 32, 32))) == agent.episode.strokes
+    assert len(paint_with(agent, torch.rand(3, 32, 32))) == agent.env.strokes
 
 
 def test_the_state_of_a_stretch_fits_through_a_narrow_door(tmp_path, monkeypatch):

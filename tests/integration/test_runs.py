@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from sgpaint.agent.painter import load_agent, paint_with
+from sgpaint.agent.trained import load_agent, paint_with
 from sgpaint.agent.training import configure, train
 from sgpaint.lab.config import ConfigError
 from sgpaint.scene.datasets import DataError

@@ -5,9 +5,10 @@ import itertools
 import pytest
 import torch
 
-from sgpaint.agent.ddpg import ALGORITHMS, Game, Learner, Players, Recipe, act, learner_state, play, restore_learner
-from sgpaint.agent.episode import Episode, Pool, Transition
-from sgpaint.agent.looking import LookingActor
+from sgpaint.agent.algorithms import (
+    ALGORITHMS, Game, Learner, Players, Recipe, act, learner_state, play, restore_learner)
+from sgpaint.agent.environment import PaintingEnv, Pool, Transition
+from sgpaint.agent.attention import LookingActor
 from sgpaint.agent.networks import Critic, Discriminator
 from sgpaint.agent.rewards import L2, WGAN, Mixture
 from sgpaint.agent.training import PRESETS, Session, collect, configure, learn
@@ -15,7 +16,7 @@ from sgpaint.lab.config import ConfigError
 from sgpaint.lab.machine import seed_everything
 from sgpaint.scene.procedural import draw_images
 
-EPISODE = Episode(strokes=10, bundle=5)
+EPISODE = PaintingEnv(strokes=10, bundle=5)
 
 
 @pytest.fixture(autouse=True)

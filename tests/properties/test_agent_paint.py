@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sgpaint.agent.optimize import Limits, optimize
+from sgpaint.search.optimize import Limits, optimize
 from sgpaint.agent.paint import copy_of, ink, inks, main, opened, paint, working_size
 from sgpaint.guide.segment import Segmenter
 from sgpaint.scene.procedural import draw
@@ -185,13 +185,13 @@ def test_cells_keep_to_their_masks():
     masks[:, :24] = 0  # the upper cells have no object
     image = torch.cat((one.image, one.image), 2)
     painting = quick(image, 40, masks=masks, divide=2)
-    assert (painting.size, len(painting), painting.composite, painting.masks.shape[0]) == ((48, 96), 40, "masked", 2)
+    assert (painting.size, len(painting), painting.blend_mode, painting.masks.shape[0]) == ((48, 96), 40, "masked", 2)
     assert torch.equal(painting.layer, (painting.instance >= 0).long())
     assert set(painting.instance.tolist()) == {-1, 0, 1}
     assert painting.error(image) < image.square().mean() / 4
     for number in (0, 1):
         mine = painting.instance == number
-        alone = Painting(painting.strokes[mine], painting.size, composite="masked", masks=painting.masks,
+        alone = Painting(painting.strokes[mine], painting.size, blend_mode="masked", masks=painting.masks,
                          layer=painting.layer[mine], instance=painting.instance[mine])
         assert (alone.render() * (masks[number] == 0)).abs().max() == 0
 
@@ -201,7 +201,7 @@ def test_cells_without_any_mask_and_cells_by_a_segmenter():
     none = quick(image, 8, masks=torch.zeros(1, 40, 60), divide=2)
     assert (none.layer == 0).all() and (none.instance == -1).all()
     found = quick(image, 8, masks=Segmenter(), divide=2)
-    assert found.composite == "masked" and len(found) == 8 and found.size == (40, 60)
+    assert found.blend_mode == "masked" and len(found) == 8 and found.size == (40, 60)
     with pytest.raises(ValueError, match="masks: expected"): quick(image, 8, masks=torch.ones(1, 5, 5), divide=2)
 
 
@@ -220,7 +220,7 @@ def test_paint_takes_a_loss_and_a_focus():
     cells = [quick(one.image, loss=loss, divide=2).strokes for loss in ("l2", "features")]
     assert not torch.equal(*cells)
     def number(canvas, image): return (canvas - image).abs().mean()
-    assert quick(one.image, masks=one.mask, focus=1.0, loss=number).composite == "masked"
+    assert quick(one.image, masks=one.mask, focus=1.0, loss=number).blend_mode == "masked"
     with pytest.raises(ValueError, match="focus: expected a loss"): quick(one.image, masks=one.mask, loss=number)
     with pytest.raises(ValueError, match="loss: expected"): quick(one.image, loss="vgg")
 
@@ -263,7 +263,8 @@ def test_the_command_writes_at_any_size_and_with_masks(tmp_path):
     (["--grey", "--palette", "red"], "a.png", "grey or a palette"), (["--divide", "0"], "a.png", "divide: expected"),
     (["--background", "dull"], "a.png", "colour: expected"), (["-s", "0"], "a.png", "size: expected"),
     (["-s", "64"], "a.json", "size: "), ([], "a.xyz", "output: expected"), ([], "none/a.png", "output: there is no"),
-    ([], "me.png", "output: "), (["-n", "0"], "a.png", "strokes: expected"), (["--family", "spray"], "a.png", "family"),
+    ([], "me.png", "output: "), (["-n", "0"], "a.png", "strokes: expected"),
+    (["--primitive", "spray"], "a.png", "primitive"),
     (["--seed", "-1"], "a.png", "seed: expected"), (["-m", "gone.png"], "a.png", "no file gone.png"),
 ])
 def test_the_command_refuses_before_it_paints(words, out, says, tmp_path, capsys):
@@ -277,7 +278,7 @@ def test_an_instant_is_the_agent_s_where_it_helps_and_the_gradient_s_elsewhere()
     picture = draw("cars", 3, (64, 96)).image
     def how(strokes=60, **more): return quick(picture, strokes, budget="instant", **more).provenance["how"]
     assert how() == how(200) == "agent and gradient"
-    elsewhere = [dict(strokes=201), dict(family="line"), dict(background="white"), dict(loss="l1"),
+    elsewhere = [dict(strokes=201), dict(primitive="line"), dict(background="white"), dict(loss="l1"),
                  dict(limits=Limits(grey=True)), dict(masks=torch.ones(1, 64, 96)), dict(divide=2)]
     assert {how(**more) for more in elsewhere} == {"optimize"}
     assert quick(picture, 60, budget="instant").error(picture) < 0.01

@@ -4,7 +4,7 @@ import json
 import pytest
 import torch
 
-from sgpaint.agent.painter import SHIPPED, load_agent, paint_many, shipped_agent
+from sgpaint.agent.trained import SHIPPED, load_agent, paint_many, shipped_agent
 from sgpaint.agent.training import load_scenes
 from sgpaint.lab.measure import mse
 

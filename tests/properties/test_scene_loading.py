@@ -14,7 +14,7 @@ from PIL import Image
 from sgpaint.lab.config import ConfigError
 from sgpaint.scene import loading
 from sgpaint.scene.datasets import DATASETS, find, listing, search_places
-from sgpaint.scene.entries import DataError, Entry, held_out, list_folder
+from sgpaint.scene.listing import DataError, Entry, held_out, list_folder
 from sgpaint.scene.loading import Mixture, flipped, load, open_image, read_scene
 from sgpaint.scene.procedural import SUBJECTS, draw
 from sgpaint.scene.record import check_scene, tight_boxes

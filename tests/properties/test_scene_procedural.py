@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgpaint.lab.config import ConfigError
-from sgpaint.scene.easel import CAMOUFLAGED
+from sgpaint.scene.raster import CAMOUFLAGED
 from sgpaint.scene.procedural import CLASSES, PARTS, SUBJECTS, draw, draw_arrays, draw_images
 from sgpaint.scene.record import check_scene, tight_boxes
 

@@ -18,9 +18,9 @@ from sgpaint.scene.annotated import list_cars, list_cub
 from sgpaint.scene.crop import squared_box, squared_instances, subject_only
 from sgpaint.scene.datasets import DATASETS, MIXED, find
 from sgpaint.scene.digits import list_svhn, read_mat, svhn_pictures
-from sgpaint.scene.entries import SPLITS, DataError, Entry, read_rows
+from sgpaint.scene.listing import SPLITS, DataError, Entry, read_rows
 from sgpaint.scene.loading import Mixture, load, read_scene
-from sgpaint.scene.opening import open_values
+from sgpaint.scene.picture import open_values
 from sgpaint.scene.procedural import draw
 from sgpaint.scene.record import check_scene, tight_boxes
 from sgpaint.scene.vkitti import VEHICLES, list_vkitti

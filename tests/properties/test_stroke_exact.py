@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgpaint.stroke import native
-from sgpaint.stroke.canvas import blank, over, over_each, paint
+from sgpaint.stroke.blend import blank, over, over_each, paint
 from sgpaint.stroke.distance import distance, pixels, to_units
 from sgpaint.stroke.exact import alpha, eager, render
-from sgpaint.stroke.params import BEZIER, FAMILIES, LINE, RADIUS_MIN, RADIUS_SPAN, family, from_huang, random_strokes
+from sgpaint.stroke.primitive import (
+    BEZIER, LINE, PRIMITIVES, RADIUS_MIN, RADIUS_SPAN, from_huang, primitive, random_strokes)
 
 seeds = st.integers(0, 2**31)
-names = st.sampled_from(list(FAMILIES))
+names = st.sampled_from(list(PRIMITIVES))
 engines = pytest.mark.parametrize("use", ["eager", "compiled"], indirect=True)
 
 
@@ -47,7 +48,7 @@ def some(n, name="bezier", seed=0, batch=1):
 
 def inside_share(strokes, size, name, times=8):
     """Share of times x times points of each pixel inside the stroke, by distance alone, times the opacity there."""
-    f, fine = family(name), (size[0] * times, size[1] * times)
+    f, fine = primitive(name), (size[0] * times, size[1] * times)
     d, t = distance(to_units(strokes, f, size[1] / min(size), size[0] / min(size)), f, *pixels(fine, strokes))
     opacity = f.split(strokes)[1].unsqueeze(-1)
     a0, a2 = opacity[..., 0, :], opacity[..., -1, :]
@@ -56,7 +57,7 @@ def inside_share(strokes, size, name, times=8):
 
 
 @engines
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", PRIMITIVES)
 def test_agrees_with_a_raster_eight_times_finer(name, use):
     strokes = some(24, name, 5)
     assert (alpha(strokes, (48, 64), name) - inside_share(strokes, (48, 64), name)).abs().mean() < 1e-3
@@ -172,10 +173,10 @@ def test_compiled_equals_eager(name, seed, h, w, batch, n, edge):
 
 
 @engines
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", PRIMITIVES)
 def test_moves_with_its_strokes(name, use):
     """A shift by whole pixels, a quarter turn and a doubled size of strokes do the same to the picture."""
-    f, size = family(name), (48, 48)
+    f, size = primitive(name), (48, 48)
     s = some(8, name, 4) * 0.4 + 0.3
     xs, ys = ([i for i, c in enumerate(f.columns) if c[0] == a] for a in "xy")
     a = alpha(s, size, name)
@@ -249,7 +250,7 @@ def test_degenerate_strokes_stay_finite(case, use):
 @engines
 @pytest.mark.parametrize("name", ["line", "circle", "triangle", "block"])
 def test_degenerate_others_stay_finite(name, use):
-    f = family(name)
+    f = primitive(name)
     for value in (0.5, 0.0, 1.0, 0.53125):
         s = torch.full((1, 2, f.size), value).requires_grad_()
         a = alpha(s, (16, 16), f)
@@ -265,7 +266,7 @@ def test_bad_input_is_refused_with_a_reason(use):
         (lambda: alpha(good[0], (8, 8)), "shape"),
         (lambda: alpha(good, (0, 8)), "size"),
         (lambda: alpha(good, (8, 8), edge=0), "edge"),
-        (lambda: alpha(good, (8, 8), "lin"), "family"),
+        (lambda: alpha(good, (8, 8), "lin"), "primitive"),
         (lambda: alpha(good[..., :12], (8, 8)), "expected shape"),
         (lambda: paint(blank(3, (8, 8)), good), "canvas"),
         (lambda: blank(1, (8, 8), "blue"), "background"),
@@ -276,7 +277,7 @@ def test_bad_input_is_refused_with_a_reason(use):
 
 
 @engines
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", PRIMITIVES)
 def test_tiles_make_no_difference(name, use, monkeypatch):
     strokes, canvas = some(7, name, 9, batch=2), torch.rand(2, 3, 50, 70)
     whole, a = paint(canvas, strokes, name), alpha(strokes, (50, 70), name)
@@ -294,8 +295,8 @@ def test_large_pictures_need_little_memory(use):
     n, side = (500, 2048) if use == "compiled" else (12, 1024)
     code = f"""
 import resource, torch
-from sgpaint.stroke.canvas import blank, paint
-from sgpaint.stroke.params import random_strokes
+from sgpaint.stroke.blend import blank, paint
+from sgpaint.stroke.primitive import random_strokes
 torch.set_num_threads(1)
 strokes, canvas = random_strokes({n}, generator=torch.Generator().manual_seed(0)), blank(1, ({side}, {side}))
 strokes[..., 6:8] *= 0.1

@@ -6,7 +6,7 @@ import torch
 
 from sgpaint.stroke.page import WORKING, data, script, working
 from sgpaint.stroke.painting import Painting, PaintingError, side_by_side
-from sgpaint.stroke.params import random_strokes
+from sgpaint.stroke.primitive import random_strokes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1), (3, 500), (2000, 300), (64, 64)])

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpaint.stroke.canvas import LOOKS, RULES, blank, look, over, paint, stencil
+from sgpaint.stroke.blend import LOOKS, RULES, blank, look, over, paint, stroke_masks
 from sgpaint.stroke.exact import alpha, eager
 from sgpaint.stroke.painting import Painting, PaintingError, fingerprint, provenance
-from sgpaint.stroke.params import FAMILIES, check_strokes, from_huang, from_nakano, random_strokes, to_huang, to_nakano
+from sgpaint.stroke.primitive import (
+    PRIMITIVES, check_strokes, from_huang, from_nakano, random_strokes, to_huang, to_nakano)
 
 
 def made(seed, n, name, rule, with_masks=True, **more):
@@ -37,7 +38,7 @@ def made(seed, n, name, rule, with_masks=True, **more):
 @given(
     st.integers(0, 2**31),
     st.integers(0, 6),
-    st.sampled_from(list(FAMILIES)),
+    st.sampled_from(list(PRIMITIVES)),
     st.sampled_from(RULES),
     st.sampled_from(list(LOOKS)),
 )
@@ -73,7 +74,7 @@ def stroke_by_stroke(p):
     for s, kind, i in zip(look(p.strokes, p.look), p.layer, p.instance, strict=True):
         own = big.amax(0) if i < 0 else big[i]
         mask = own if kind else 1 - own
-        ink, rule = s.view(1, 1, -1)[..., -3:, None, None], stencil(mask[None, None], [0], p.composite)
+        ink, rule = s.view(1, 1, -1)[..., -3:, None, None], stroke_masks(mask[None, None], [0], p.blend_mode)
         canvas = over(canvas, *rule.confine(alpha(s.view(1, 1, -1), p.size), ink))
     return canvas[0]
 
@@ -108,11 +109,11 @@ WRONG = [
     dict(size=(4, -4)),
     dict(size=(4.0, 4)),
     dict(size=(4,)),
-    dict(family="bezir"),
+    dict(primitive="bezir"),
     dict(background="blue"),
     dict(background=(2, 0, 0)),
-    dict(composite="erase"),
-    dict(composite="masked"),
+    dict(blend_mode="erase"),
+    dict(blend_mode="masked"),
     dict(look="wet"),
     dict(renderer="neural"),
     dict(masks=torch.ones(4, 4)),
@@ -144,7 +145,7 @@ def test_what_cannot_be_drawn_is_refused(wrong):
         dict(strokes=[[0.5]]),
         dict(strokes=[["a"] * 13]),
         dict(columns=["x"]),
-        dict(family=["bezier"]),
+        dict(primitive=["bezier"]),
         dict(provenance=[]),
         dict(masks=3),
         dict(masks={"shape": [1]}),
@@ -243,15 +244,15 @@ def test_equal_ends_have_one_control_point_in_huangs_layout():
 def test_a_stencil_that_does_not_fit_is_refused():
     strokes, canvas, masks = random_strokes(3), blank(1, (16, 16)), torch.rand(1, 2, 16, 16)
     with pytest.raises(ValueError, match="rule: expected paper or masked"):
-        stencil(masks, [0, 0, 1], "plain")
+        stroke_masks(masks, [0, 0, 1], "plain")
     with pytest.raises(ValueError, match="expected values in"):
-        stencil(masks * float("nan"), [0, 0, 1], "masked")
+        stroke_masks(masks * float("nan"), [0, 0, 1], "masked")
     with pytest.raises(ValueError, match="expected numbers of 2 masks"):
-        stencil(masks, [0, 1, 2], "masked")
+        stroke_masks(masks, [0, 1, 2], "masked")
     with pytest.raises(ValueError, match="a mask for each of 3 strokes"):
-        paint(canvas, strokes, stencil=stencil(masks, [0, 1], "masked"))
+        paint(canvas, strokes, stroke_masks=stroke_masks(masks, [0, 1], "masked"))
     with pytest.raises(ValueError, match="the canvas's size"):
-        paint(canvas, strokes, stencil=stencil(torch.rand(1, 2, 8, 16), [0, 0, 1], "masked"))
+        paint(canvas, strokes, stroke_masks=stroke_masks(torch.rand(1, 2, 8, 16), [0, 0, 1], "masked"))
 
 
 @settings(max_examples=20, deadline=None)
@@ -259,8 +260,8 @@ def test_a_stencil_that_does_not_fit_is_refused():
 def test_a_stencil_of_ones_changes_nothing_and_of_zeros_keeps_out(seed, rule):
     strokes = random_strokes(4, generator=torch.Generator().manual_seed(seed))
     canvas = torch.full((1, 3, 20, 24), 0.5)
-    ones = paint(canvas, strokes, stencil=stencil(torch.ones(1, 1, 20, 24), [0] * 4, rule))
-    zeros = paint(canvas, strokes, stencil=stencil(torch.zeros(1, 1, 20, 24), [0] * 4, rule))
+    ones = paint(canvas, strokes, stroke_masks=stroke_masks(torch.ones(1, 1, 20, 24), [0] * 4, rule))
+    zeros = paint(canvas, strokes, stroke_masks=stroke_masks(torch.zeros(1, 1, 20, 24), [0] * 4, rule))
     assert torch.allclose(ones, paint(canvas, strokes), atol=1e-6)
     if rule == "masked":
         assert torch.equal(zeros, canvas)
@@ -270,7 +271,7 @@ def test_a_stencil_of_ones_changes_nothing_and_of_zeros_keeps_out(seed, rule):
 
 def test_large_stencilled_pictures_are_drawn_in_tiles():
     strokes, canvas = random_strokes(40, generator=torch.Generator().manual_seed(1)), blank(1, (700, 500))
-    rule = stencil(torch.rand(1, 2, 700, 500), [i % 2 for i in range(40)], "masked")
+    rule = stroke_masks(torch.rand(1, 2, 700, 500), [i % 2 for i in range(40)], "masked")
     with eager(), torch.no_grad():
-        tiled = paint(canvas, strokes, stencil=rule)
-    assert (tiled - paint(canvas, strokes, stencil=rule)).abs().mean() < 1e-5
+        tiled = paint(canvas, strokes, stroke_masks=rule)
+    assert (tiled - paint(canvas, strokes, stroke_masks=rule)).abs().mean() < 1e-5

@@ -1,0 +1,142 @@
+"""The replay ring against a list that keeps everything."""
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgpaint.agent.environment import PaintingEnv, Pool, State, Transition
+from sgpaint.agent.buffers import Replay, mirrored, ring_bytes
+from sgpaint.lab import checkpoint
+
+SIZE = (4, 4)
+
+
+def numbered(lane, start, step, env):
+    """A transition that carries in its pixels and its action which painting and which step it is."""
+    picture = lambda value: torch.full((3, *SIZE), value / 255)  # noqa: E731
+    action = torch.full((env.outputs,), start + step / 100)
+    return picture(start), picture(step), picture(step + 1), action
+
+
+@settings(max_examples=40)
+@given(
+    lanes=st.integers(1, 4), spare=st.integers(1, 4), steps=st.integers(1, 5), seed=st.integers(0, 2**31),
+    turns=st.integers(1, 40),
+)
+def test_the_ring_holds_what_a_list_would(lanes, spare, steps, seed, turns):
+    env = PaintingEnv(strokes=steps, bundle=1, primitive="block")
+    ring = Replay(env, SIZE, lanes + spare, lanes)
+    coin = torch.Generator().manual_seed(seed)
+    rows = {}  # the oracle: number of the painting -> its steps so far
+    order, at, started, painting = [], [None] * lanes, 0, [None] * lanes
+    for _ in range(turns):
+        batch = []
+        for lane in range(lanes):
+            cut = torch.rand((), generator=coin) < 0.2
+            if at[lane] is None or at[lane] == steps or cut:
+                started, at[lane] = started + 1, 0
+                live = [p for other, p in enumerate(painting) if other != lane]
+                if len(order) == lanes + spare:  # full: the oldest that no other lane writes goes
+                    oldest = next(p for p in order if p not in live)
+                    order.remove(oldest)
+                    del rows[oldest]
+                painting[lane] = started
+                order.append(started)
+                rows[started] = 0
+            batch.append(numbered(lane, painting[lane], at[lane], env))
+            at[lane] += 1
+        target, canvas, after, action = (torch.stack(x) for x in zip(*batch, strict=True))
+        step = torch.tensor([a - 1 for a in at])
+        state, following = State(canvas, target, step), State(after, target, step + 1)
+        ring.add(Transition(state, action, following, env.terminated(following)))
+        for lane in range(lanes):
+            rows[painting[lane]] += 1
+        assert len(ring) == sum(rows.values())
+    drawn = ring.sample(64, coin)
+    for i in range(64):
+        start = round(drawn.state.target[i].mean().item() * 255)
+        step = drawn.state.step[i].item()
+        assert step < rows[start]  # kept, and finished
+        assert drawn.after.step[i] == step + 1 and drawn.terminated[i] == (step + 1 == steps)
+        assert round(drawn.state.canvas[i].mean().item() * 255) == step
+        assert round(drawn.after.canvas[i].mean().item() * 255) == step + 1
+        assert drawn.action[i, 0].item() == pytest.approx(start + step / 100, rel=1e-5)
+
+
+def filled(turns=9, seed=0):
+    env = PaintingEnv(strokes=8, bundle=2)
+    generator = torch.Generator().manual_seed(seed)
+    pool = Pool(env, lambda n, g: env.reset(torch.rand(n, 3, 16, 16, generator=g)), 3, generator)
+    ring = Replay(env, (16, 16), 7, 3)
+    for _ in range(turns):
+        last = pool.advance(lambda state: torch.rand(len(state), env.outputs, generator=generator))
+        ring.add(last)
+    return env, pool, ring, last
+
+
+def test_draws_are_uniform_over_transitions():
+    _, _, ring, _ = filled()
+    n = 20_000
+    drawn = ring.sample(n, torch.Generator().manual_seed(0))
+    names, counts = torch.unique(drawn.action[:, 0], return_counts=True)
+    assert len(names) == len(ring)
+    expected = n / len(ring)
+    assert ((counts - expected).abs() < 5 * expected**0.5).all()
+
+
+def test_the_same_generator_draws_the_same():
+    _, _, ring, _ = filled()
+    a, b = (ring.sample(9, torch.Generator().manual_seed(4)) for _ in range(2))
+    assert torch.equal(a.action, b.action) and torch.equal(a.after.canvas, b.after.canvas)
+
+
+def test_rounding_is_half_a_level_at_most():
+    _, _, ring, last = filled()
+    stored = ring.take(ring.row, ring.length[ring.row] - 1)
+    assert (stored.after.canvas - last.after.canvas).abs().max() <= 0.5 / 255 + 1e-6
+    assert torch.equal(stored.action, last.action) and torch.equal(stored.state.step, last.state.step)
+
+
+def test_a_ring_survives_a_checkpoint(tmp_path):
+    env, pool, ring, _ = filled()
+    checkpoint.save(tmp_path / "ring", {"replay": ring.state_dict()})
+    woken = Replay(env, (16, 16), 7, 3)
+    woken.load_state_dict(checkpoint.load(tmp_path / "ring")["replay"])
+    for _ in range(5):  # and both go on alike
+        step = pool.advance(lambda state: torch.rand(len(state), env.outputs))
+        ring.add(step)
+        woken.add(step)
+    a, b = (r.sample(20, torch.Generator().manual_seed(1)) for r in (ring, woken))
+    assert torch.equal(a.state.canvas, b.state.canvas) and torch.equal(a.action, b.action)
+    with pytest.raises(ValueError, match="expected shape"):
+        Replay(env, (16, 16), 8, 3).load_state_dict(ring.state_dict())
+
+
+def test_mirrored_transitions_are_still_transitions():
+    torch.manual_seed(0)
+    env, _, _, last = filled()
+    many = mirrored(last, env, torch.Generator().manual_seed(0))
+    flipped = [torch.equal(a, b.flip(-1)) for a, b in zip(many.state.target, last.state.target, strict=True)]
+    assert any(flipped) and not all(flipped)
+    error = (env.next(many.state, many.action).canvas - many.after.canvas).abs()
+    assert (error > 1e-3).float().mean() < 0.005  # a pixel on a tie may differ
+
+
+def test_memory():
+    huang = PaintingEnv(strokes=200, bundle=5)
+    assert ring_bytes(800, huang, (128, 128)) <= 1.6 * 2**30
+    env, _, ring, _ = filled()
+    assert ring.nbytes == ring_bytes(7, env, (16, 16))
+
+
+def test_what_cannot_be_stored_is_refused_and_changes_nothing():
+    env, pool, ring, last = filled()
+    for wrong in (last, Transition(last.state[:2], last.action[:2], last.after[:2], last.terminated[:2])):
+        before = {k: v.clone() if torch.is_tensor(v) else v for k, v in ring.state_dict().items()}
+        with pytest.raises(ValueError, match="expected"):
+            ring.add(wrong)
+        assert all(torch.equal(torch.as_tensor(before[k]), torch.as_tensor(v)) for k, v in ring.state_dict().items())
+    with pytest.raises(ValueError, match="lanes"):
+        Replay(env, SIZE, 3, 3)
+    with pytest.raises(ValueError, match="empty ring"):
+        Replay(env, SIZE, 3, 1).sample(4, torch.Generator())
