@@ -153,7 +153,8 @@ def test_flat_nested_and_mixed_names_build_the_same(flat, data):
 def test_sections_go_to_disk_and_back(flat):
     made = build(Nested, **flat)
     written = json.loads(json.dumps(as_dict(made)))
-    assert set(written) == {"task", "learning", "seed"} and written["learning"]["machine"]["device"] == made.learning.machine.device
+    assert set(written) == {"task", "learning", "seed"}
+    assert written["learning"]["machine"]["device"] == made.learning.machine.device
     assert from_dict(Nested, written) == made == build(Nested, **flatten(made)) == replace(Nested(), **flat)
 
 
@@ -170,7 +171,8 @@ def test_a_default_section_keeps_its_values():
 
 def test_a_section_may_be_an_object():
     machine = Machine(threads=5)
-    assert build(Nested, machine=machine) == build(Nested, learning=Learning(machine=machine)) == build(Nested, threads=5)
+    whole = Learning(machine=machine)
+    assert build(Nested, machine=machine) == build(Nested, learning=whole) == build(Nested, threads=5)
 
 
 @pytest.mark.parametrize(("params", "said"), [
