@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sgpaint.lab.machine import (
-    _quota, available_cores, can_compile, compiled, default_threads, describe, pick_device, seed_everything, set_threads)
+    _quota, available_cores, can_compile, compiled, default_threads, describe, pick_device, seed_everything,
+    set_threads)
 
 SCRIPT = """
 import logging, sys, torch
@@ -134,7 +135,8 @@ V2, V1 = "0::/inner/box\n", "5:cpu,cpuacct:/box\n4:memory:/box\n"
     ("", {"cpu.max": "200000 100000"}, float("inf")),
 ])
 def test_a_container_limits_the_cores(tmp_path, groups, files, cores):
-    for name, text in {"proc/self/cgroup": groups} | {f"sys/fs/cgroup/{n}": t for n, t in files.items()}.items():
+    written = {"proc/self/cgroup": groups} | {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    for name, text in written.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert _quota(tmp_path) == cores
