@@ -9,7 +9,6 @@ __all__ = ['LONGEST', 'shown_size', 'opened', 'WidgetError', 'refuse', 'Explorer
 import html
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .saliency import guided_maps
 from .segment import fingerprint, mask_key, masks_by
-from ..lab.run import write_aside
+from ..lab.run import atomic_write
 from ..scene.datasets import cache_home
 from ..scene.loading import SceneSet
 from ..scene.record import Scene, tight_box
@@ -165,7 +165,7 @@ def gather(
     path = cache_home() / "guidance" / f"{mask_key(scenes)}.npz"
     if not path.exists():
         masks, boxes, parts = _gathered(scenes)
-        with write_aside(path) as aside, open(aside, "wb") as file:
+        with atomic_write(path) as aside, open(aside, "wb") as file:
             np.savez_compressed(file, masks=masks, boxes=boxes, parts=parts)
     with np.load(path) as kept: return GuidanceSet(*(torch.from_numpy(kept[key]) for key in ("masks", "boxes", "parts")))
 
@@ -194,5 +194,5 @@ def with_focus(
         parts = zip(images.split(64), labels.split(64), strict=True)
         found = [focus_maps(expert, some.float() / 255, classes) for some, classes in parts]
         maps = (torch.cat(found) * 255).round().byte()
-        with write_aside(path) as aside, open(aside, "wb") as file: np.save(file, maps.numpy())
+        with atomic_write(path) as aside, open(aside, "wb") as file: np.save(file, maps.numpy())
     return replace(known, focus=torch.from_numpy(np.load(path)))

@@ -31,7 +31,7 @@ from ..lab import checkpoint
 from ..lab.config import ConfigError, nearest
 from ..lab.machine import pick_device
 from ..lab.measure import iou, precision, recall
-from ..lab.run import progress, write_aside
+from ..lab.run import progress, atomic_write
 from ..lab.image import resize
 from ..scene.datasets import cache_home
 from ..scene.picture import DataError
@@ -97,7 +97,7 @@ def kept(
     path = cache_home() / "masks" / f"{name}.npy"
     boxes = path.with_suffix(".boxes.npy")
     if not (path.exists() and boxes.exists()):
-        with write_aside(path) as aside, write_aside(boxes) as aside_boxes:
+        with atomic_write(path) as aside, atomic_write(boxes) as aside_boxes:
             out, found = np.lib.format.open_memmap(aside, "w+", np.uint8, (count, 1, size, size)), []
             at = 0
             for masks, some in pieces:

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from ..lab.config import ConfigError
-from ..lab.run import write_aside
+from ..lab.run import atomic_write
 from .crop import CROP_RULE, SUBJECT_RULE, squared, squared_box, squared_instances, subject_only
 from .datasets import CROPPED, DATASETS, MIXED, Found, cache_home, find, listing
 from .listing import SPLITS, Entry, Packed
@@ -242,7 +242,7 @@ def fill_cache(
     path = _cache_path(scenes)
     classes = path.with_suffix(".labels.npy")
     if not (path.exists() and classes.exists()):
-        with write_aside(path) as aside, write_aside(classes) as aside_classes:
+        with atomic_write(path) as aside, atomic_write(classes) as aside_classes:
             shape = (len(scenes), 3, scenes.size, scenes.size)
             np.lib.format.open_memmap(aside, "w+", np.uint8, shape).flush()
             with open(aside_classes, "wb") as file:

@@ -26,7 +26,7 @@ from torch import Tensor
 from .. import __version__
 from ..lab.image import resize
 from ..lab.measure import mse
-from ..lab.run import write_aside
+from ..lab.run import atomic_write
 from ..lab.show import sheet, to_pil
 from .blend import LOOKS, RULES, Background, background_colour, blank, look, paint, stroke_masks
 from . import page
@@ -195,7 +195,7 @@ class Painting(_Drawable):
 
     def save(self, path: str | Path) -> Path:
         "Write the JSON file, whole or not at all."
-        with write_aside(path) as part: part.write_text(self.to_json(), encoding="utf-8")
+        with atomic_write(path) as part: part.write_text(self.to_json(), encoding="utf-8")
         return Path(path)
 
     @classmethod
@@ -326,7 +326,7 @@ class SideBySide:
     def to_html(self, path: str | Path) -> Path:
         "Write one page that plays in any browser, without a network."
         title = self.title()
-        with write_aside(path) as part: part.write_text(page.page(title, page.body(*self._story())), encoding="utf-8")
+        with atomic_write(path) as part: part.write_text(page.page(title, page.body(*self._story())), encoding="utf-8")
         return Path(path)
 
     def title(self) -> str:
