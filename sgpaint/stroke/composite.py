@@ -7,6 +7,7 @@ __all__ = ['BACKGROUNDS', 'Background', 'BLEND_MODES', 'background_colour', 'bla
            'stroke_masks']
 
 # %% ../../nbs/stroke/05_composite.ipynb #d48a6b99
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -115,8 +116,8 @@ def over(canvas: Tensor, alpha: Tensor, colour: Tensor) -> Tensor:
     >>> over(black, half, white).flatten().tolist()
     [0.75, 0.75, 0.75]
     """
-    for canvas in _canvases(canvas, alpha, colour): pass
-    return canvas
+    last = deque(_canvases(canvas, alpha, colour), maxlen=1)
+    return last[0] if last else canvas
 
 
 def over_each(canvas: Tensor, alpha: Tensor, colour: Tensor) -> Tensor:

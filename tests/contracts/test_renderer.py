@@ -113,7 +113,8 @@ def test_formats_that_need_the_exact_renderer_refuse_and_pictures_work(tmp_path)
         with pytest.raises(ExportError, match="renderer outline"):
             export(painting, tmp_path / "a.svg")
         page = export(painting, tmp_path / "a.html").read_text()
-        assert "A still picture: the renderer outline does not run in a browser" in page and '<div class="sgpaint"' not in page
+        assert "A still picture: the renderer outline does not run in a browser" in page
+        assert '<div class="sgpaint"' not in page
         bundle = side_by_side([painting, Painting(strokes, (24, 32))])._repr_mimebundle_()
         assert "<script" not in bundle["text/html"] and bundle["image/png"]
     assert not (tmp_path / "a.svg").exists()
