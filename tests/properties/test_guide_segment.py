@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sgpaint.guidance import segment as module
+from sgpaint.guide import segment as module
 from sgpaint.guide.segment import (
     AdaptedSegmenter,
     Segmenter,

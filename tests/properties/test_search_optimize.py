@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sgpaint.agent import optimize as optimizing
+from sgpaint.search import optimize as optimizing
 from sgpaint.search.optimize import (
     Features,
     Layers,
