@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from .. import __version__
+from ..lab.image import resize
 from ..lab.measure import mse
 from ..lab.run import atomic_write
 from ..lab.show import sheet, to_pil
@@ -133,7 +134,7 @@ def _upto(p, upto):
 def _stencil(p, size, first, last):
     "What confines strokes first ... last - 1 at a size; None where nothing does."
     if p.blend_mode == "plain": return None
-    masks = torch.nn.functional.interpolate(p.masks[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    masks = resize(p.masks, size)
     instances = p.instance.tolist() if p.instance is not None else [-1] * len(p)
     keys = list(zip(p.layer.tolist(), instances, strict=True))[first:last]
     known = list(dict.fromkeys(keys))
@@ -352,9 +353,8 @@ def beside(painting: Painting,
     told: dict[str, Any] = {"boxes": [list(map(float, box)) for box in boxes]} if len(boxes) else {}
     if panels: told["panels"] = [{"name": name, "url": page.picture_url(one, "png")} for name, one in panels.items()]
     if target is None: return told
-    size, whole = working(painting.size), target[None].cpu().float()
-    small = torch.nn.functional.interpolate(whole, size, mode="bilinear", antialias=True)
-    return told | {"target": page.picture_url(to_pil(small[0]), "png")}
+    small = resize(target.cpu().float(), working(painting.size))
+    return told | {"target": page.picture_url(to_pil(small), "png")}
 
 # %% ../../nbs/stroke/07_painting.ipynb #5ede51d4
 def side_by_side(paintings: Sequence[Painting],              # of the same picture
