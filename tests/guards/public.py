@@ -38,8 +38,7 @@ def sections(text: str) -> dict[str, str]:
 
 def takes(item: Any) -> list[str]:
     "The names that a caller passes."
-    own = vars(item).get("__init__") or (inspect.isclass(item) and is_dataclass(item)) if inspect.isclass(item) else item
-    if not own: return []
+    if inspect.isclass(item) and "__init__" not in vars(item) and not is_dataclass(item): return []
     names = [name for name in inspect.signature(item).parameters if not name.startswith("_")]
     return [name for name in names if name not in ("self", "cls")]
 

@@ -98,12 +98,14 @@ class TestTutorial:
         assert not missing, f"nbs/{name} has no {missing}"
 
     def test_a_player_and_a_picture_are_in_the_first_screen(self, name):
-        first = [out.get("data", {}) for cell in tutorial_notebooks()[name]["cells"][:4] for out in cell.get("outputs", [])]
+        cells = tutorial_notebooks()[name]["cells"][:4]
+        first = [out.get("data", {}) for cell in cells for out in cell.get("outputs", [])]
         assert any("image/png" in data and 'data-sgpaint="player"' in "".join(data.get("text/html", ""))
                    for data in first), f"nbs/{name}: no painting as the last line of one of the first cells"
 
     def test_every_exercise_has_a_folded_solution(self, name):
-        text = "\n".join(source(cell) for cell in tutorial_notebooks()[name]["cells"] if cell["cell_type"] == "markdown")
+        cells = tutorial_notebooks()[name]["cells"]
+        text = "\n".join(source(cell) for cell in cells if cell["cell_type"] == "markdown")
         exercises = re.findall(r"^\*\*\d+\.\*\*", text, re.M)
         folded = re.findall(r"<details><summary>A solution</summary>\n\n.+?</details>", text, re.S)
         assert len(exercises) >= 3 and len(exercises) == len(folded), f"nbs/{name}: {len(exercises)}, {len(folded)}"
