@@ -18,8 +18,9 @@ from ..lab.config import ConfigError, project_root, nearest
 from .annotated import list_cars, list_celeba, list_cub
 from .digits import list_mnist, list_svhn
 from sgpaint.scene.listing import (
-    SPLITS, DataError, Listing, list_folder, list_imagenet, list_masks, list_photos, list_tiny_imagenet,
+    SPLITS, Listing, list_folder, list_imagenet, list_masks, list_photos, list_tiny_imagenet,
 )
+from .picture import DataError
 from .procedural import CLASSES, SUBJECTS, VERSION
 from .vkitti import list_vkitti
 
