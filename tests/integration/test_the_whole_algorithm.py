@@ -12,7 +12,8 @@ def program() -> str:
     "The code cells between the headings `The program` and `What it learned`."
     cells = json.loads((ROOT / "nbs/walks/7_the_whole_algorithm.ipynb").read_text())["cells"]
     text = ["".join(cell["source"]) for cell in cells]
-    first, last = (next(i for i, t in enumerate(text) if name in t) for name in ("## The program", "## What it learned"))
+    headings = "## The program", "## What it learned"
+    first, last = (next(i for i, t in enumerate(text) if heading in t) for heading in headings)
     return "\n\n".join(t for t, cell in zip(text[first:last], cells[first:last], strict=True)
                        if cell["cell_type"] == "code")
 
