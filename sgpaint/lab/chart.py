@@ -8,7 +8,6 @@ __all__ = ['COLOURS', 'DASHES', 'mean_and_error', 'Chart', 'curves']
 # %% ../../nbs/lab/09_chart.ipynb #9fc4b594
 import io
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from sgpaint.search.optimize import Limits, optimize
-from sgpaint.agent.paint import copy_of, ink, inks, main, paint, working_size
+from sgpaint.agent.paint import copy_of, paint, working_size
+from sgpaint.cli import colour, main, palette
 from sgpaint.guide.segment import Segmenter
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
@@ -227,11 +228,11 @@ def test_paint_takes_a_loss_and_a_focus():
 
 
 def test_colours_in_words():
-    assert ink(" #ff8000") == (1, 128 / 255, 0) and ink("white") == (1, 1, 1)
-    assert inks("#000,#ffffff") == ((0, 0, 0), (1, 1, 1)) and inks(" ") == ()
+    assert colour(" #ff8000") == (1, 128 / 255, 0) and colour("white") == (1, 1, 1)
+    assert palette("#000,#ffffff") == ((0, 0, 0), (1, 1, 1)) and palette(" ") == ()
     for wrong in ("no colour", "", "#12", "#11223344"):
-        with pytest.raises(ValueError, match="colour: expected"): ink(wrong)
-    with pytest.raises(ValueError, match="colour: expected"): inks("red,,blue")
+        with pytest.raises(ValueError, match="colour: expected"): colour(wrong)
+    with pytest.raises(ValueError, match="colour: expected"): palette("red,,blue")
 
 
 def command(folder, *words, out="a.json"):
@@ -247,7 +248,7 @@ def test_the_command_knows_the_rules(tmp_path):
     colours = {tuple(round(c * 255) for c in row) for row in painting.strokes[:, 10:].tolist()}
     assert colours <= {(224, 48, 32), (32, 80, 208)}
     assert (2 * (1 + 63 * painting.strokes[:, 6:8]) / 256 >= 0.1 - 1e-6).all()
-    assert tuple(painting.background) == ink("tomato")
+    assert tuple(painting.background) == colour("tomato")
     assert command(tmp_path, "--grey", "--divide", "2") == 0
     cells = Painting.load(tmp_path / "a.json")
     assert torch.equal(cells.strokes[:, 10], cells.strokes[:, 12]) and cells.provenance["divide"] == 2

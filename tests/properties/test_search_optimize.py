@@ -31,7 +31,8 @@ from sgpaint.search.optimize import (
     tally,
     task_of,
 )
-from sgpaint.agent.paint import _back, copy_of, main, paint, working_size
+from sgpaint.agent.paint import _back, copy_of, paint, working_size
+from sgpaint.cli import main
 from sgpaint.lab.image import resize
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
