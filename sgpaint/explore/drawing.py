@@ -24,7 +24,7 @@ from torch import Tensor
 import sgpaint
 from ..search.optimize import optimize
 from ..agent.trained import Agent, paint_with
-from ..guide.guidance import MOST
+from ..guide.guidance import MAX_INSTANCES
 from ..lab.image import resize
 from ..lab.measure import flat_colour_error
 from ..lab.show import COLOURS, sheet, to_pil
@@ -323,7 +323,7 @@ def _checked_scribble(mark):
     "One of them."
     number, radius = mark["instance"], mark["radius"]
     whole = isinstance(number, int) and not isinstance(number, bool)
-    refuse(whole and 0 <= number <= MOST, f"instance: expected 1 to {MOST}, or 0 to erase, got {number!r}")
+    refuse(whole and 0 <= number <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, or 0 to erase, got {number!r}")
     refuse(isinstance(radius, int | float) and 0 < radius <= WIDEST_BRUSH,
            f"radius: expected above 0, to {WIDEST_BRUSH} of the shorter side, got {radius!r}")
     return {"instance": number, "radius": float(radius), "points": _points(mark["points"]).tolist()}
@@ -363,7 +363,7 @@ def instance_masks(marks: Sequence[dict[str, Any]],  # scribbles, the last on to
                    ) -> Tensor:                      # (K, H, W), 1 = object
     "A mask for each instance that has a pixel, in the order of their numbers."
     labels = label_map(marks, size)
-    found = [torch.from_numpy(labels == k).float() for k in range(1, MOST + 1) if (labels == k).any()]
+    found = [torch.from_numpy(labels == k).float() for k in range(1, MAX_INSTANCES + 1) if (labels == k).any()]
     return torch.stack(found) if found else torch.zeros(0, *size)
 
 # %% ../../nbs/explore/02_drawing.ipynb #20d4cfcb
@@ -379,7 +379,7 @@ class Scribbles(Handwork):
 
     @traitlets.validate("instance")
     def _a_number(self, proposal):
-        refuse(1 <= proposal["value"] <= MOST, f"instance: expected 1 to {MOST}, got {proposal['value']}")
+        refuse(1 <= proposal["value"] <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, got {proposal['value']}")
         return proposal["value"]
 
     @traitlets.validate("radius")
@@ -428,7 +428,7 @@ class MaskBrush(Scribbles):
         super().__init__()
         self.picture, self.full = opened(image)
         self._done: tuple[list, np.ndarray] = [], label_map([], (self.picture.shape[1], self.picture.shape[2]))
-        self.set_trait("shown", {"source": picture_url(to_pil(self.picture), "png"), "colours": COLOURS[:MOST],
+        self.set_trait("shown", {"source": picture_url(to_pil(self.picture), "png"), "colours": COLOURS[:MAX_INSTANCES],
                                  "about": in_words(self.picture, self.full), "size": list(self.picture.shape[1:])})
         self.marks = []
         self._past = []

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 import sgpaint
 from ..guide.align import theta, zoom
-from ..guide.classify import Expert, answers
-from ..guide.saliency import edges, energy_inside, guided_maps
+from ..guide.classify import Expert, class_logits
+from ..guide.saliency import edge_maps, energy_inside, guided_maps
 from ..lab.config import nearest
 from ..lab.image import resize
 from ..lab.show import to_pil
@@ -191,7 +191,7 @@ def focus_map(
 ) -> Tensor:  # (1, h, w) in [0, 1], as fine as the layer
     "Where the picture speaks for a class."
     refuse(method in METHODS, f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    if method == "edges": return edges(image[None])[0]
+    if method == "edges": return edge_maps(image[None])[0]
     asked = torch.tensor([label])
     if layer == PIXELS: return guided_maps(expert, image[None], asked, method)[0]
     training = [m for m in expert.modules() if m.training]
@@ -266,7 +266,7 @@ class Questions:
         some, side = list(images) if several else [images], getattr(expert, "side", 0)
         refuse(bool(some), "images: expected one picture or more, got none")
         self.expert, self.shown = expert, [_shown(one, side, number) for number, one in enumerate(some, 1)]
-        self.said = torch.cat([answers(expert, one.image[None]) for one in self.shown])
+        self.said = torch.cat([class_logits(expert, one.image[None]) for one in self.shown])
         self.seen = getattr(expert, "seen", torch.ones(self.said.shape[1])).cpu() > 0
         refuse(bool(self.seen.any()), "expert: it has seen no class, so no map would mean anything; train it first")
         self.names = _class_names(some, class_names, self.said.shape[1])
