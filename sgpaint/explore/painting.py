@@ -18,12 +18,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 import sgpaint
-from ..agent.trained import as_picture, load_agent, paint_with
-from ..guide.align import tight_box, zoom
+from ..agent.trained import load_agent, paint_with
+from ..guide.align import zoom
 from ..guide.saliency import focus_distance
 from ..lab.measure import foreground_error, mse
 from ..lab.show import to_pil
-from ..scene.record import Scene
+from ..scene.picture import open_picture
+from ..scene.record import Scene, tight_box
 from ..stroke import page
 from ..stroke.painting import Painting, beside, side_by_side
 from ..stroke.primitive import bounds
@@ -37,7 +38,7 @@ MAX_CROPS = 4  # objects whose aligned crop is shown
 
 def to_target(picture: Tensor | Image.Image | str | Path | Scene) -> Tensor:  # (3, H, W) in [0, 1]
     "A picture in any form as a tensor."
-    return as_picture(picture.image if isinstance(picture, Scene) else picture)
+    return open_picture(picture.image if isinstance(picture, Scene) else picture)
 
 
 def validate_paintings(paintings: Sequence[Painting]) -> Sequence[Painting]:
@@ -58,7 +59,7 @@ def guidance_panels(
     boxes: list[list[float]] = []
     if target is None: return boxes, crops
     if painting.masks is not None:
-        found = tight_box(painting.masks[:, None])
+        found = tight_box(painting.masks)
         boxes = found.tolist()
         for i, box in enumerate(found[:MAX_CROPS]):
             crops[f"aligned, instance {i}"] = to_pil(zoom(target[None], box[None], (96, 96))[0].clamp(0, 1))

@@ -10,18 +10,15 @@ __all__ = ['MAX_DISPLAY_SIDE', 'display_size', 'load_for_display', 'WidgetError'
 import html
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
-from ..agent.trained import as_picture
-from ..lab.show import to_tensor
-from ..scene.picture import open_picture
+from ..lab.image import resize
+from ..scene.picture import Picture, as_tensor, decode_picture
 from ..scene.record import Scene
 from ..stroke.page import picture_url
 
@@ -53,13 +50,13 @@ def display_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 # %% ../../nbs/explore/00_widget.ipynb #ef1dca29
-def load_for_display(picture: Tensor | Image.Image | Scene | str | Path) -> tuple[Tensor, tuple[int, int]]:
+def load_for_display(picture: Picture | Scene) -> tuple[Tensor, tuple[int, int]]:
     """Load a picture and reduce it to display size.
 
     Parameters
     ----------
-    picture : tensor, PIL image, Scene, str or Path
-        A tensor (3, H, W) in [0, 1], an image, a scene, or an image file.
+    picture : tensor, PIL image, array, Scene, str or Path
+        A tensor (3, H, W) in [0, 1], an image, an array, a scene, or an image file.
 
     Returns
     -------
@@ -73,16 +70,9 @@ def load_for_display(picture: Tensor | Image.Image | Scene | str | Path) -> tupl
     ValueError
         If the picture has no pixels, or its values lie outside [0, 1].
     """
-    if isinstance(picture, str | Path): picture = open_picture(picture)
-    if isinstance(picture, Image.Image) and 0 not in picture.size:
-        full = picture.height, picture.width
-        h, w = display_size(full)
-        return to_tensor(picture.convert("RGB").resize((w, h), Image.Resampling.BOX)), full
-    image = as_picture(picture.image if isinstance(picture, Scene) else picture)
-    if 0 in image.shape: raise ValueError(f"expected a picture of 1 or more pixels, got {tuple(image.shape)}")
-    full = image.shape[1], image.shape[2]
-    size = display_size(full)
-    return (image if size == full else F.interpolate(image[None], size, mode="area")[0]), full
+    image = decode_picture(picture.image if isinstance(picture, Scene) else picture)
+    full = (image.height, image.width) if isinstance(image, Image.Image) else (image.shape[1], image.shape[2])
+    return as_tensor(resize(image, display_size(full))), full
 
 # %% ../../nbs/explore/00_widget.ipynb #82a9b87d
 class WidgetError(traitlets.TraitError, ValueError):
