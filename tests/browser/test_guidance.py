@@ -161,7 +161,7 @@ def test_a_view_that_is_closed_listens_no_more(page, bird):
     wire.settle()
 
 
-# ---- the focus map ----------------------------------------------------------------------------------------------------
+# ---- the focus map ---------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def question(page) -> Wire:

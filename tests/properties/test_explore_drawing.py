@@ -111,7 +111,8 @@ def test_marks_that_are_no_strokes(bad):
 
 @pytest.mark.parametrize("name, bad", [
     ("colour", [1, 2, 3]), ("colour", "101"), ("colour", None), ("colour", [0, math.nan, 0]), ("colour", [1, 1]),
-    ("radius", 1.1), ("radius", -0.1), ("radius", math.inf), ("opacity", math.nan), ("radius", "wide"), ("show_picture", 3)])
+    ("radius", 1.1), ("radius", -0.1), ("radius", math.inf), ("opacity", math.nan), ("radius", "wide"),
+    ("show_picture", 3)])
 def test_a_brush_that_is_none(name, bad):
     along = board()
     before = getattr(along, name)
