@@ -14,7 +14,10 @@ from optimize import photograph
 from painterly import painterly
 from torch import Tensor
 
-from sgpaint.search.optimize import Task, optimize, place, refine, rounds, shrunk
+from sgpaint.search.objective import Objective, resize_shorter
+from sgpaint.search.optimize import coarse_to_fine, optimize
+from sgpaint.search.polish import refine
+from sgpaint.search.propose import propose_strokes
 from sgpaint.agent.paint import paint
 from sgpaint.agent.trained import SHIPPED, paint_polished, paint_with, shipped_agent
 from sgpaint.lab.machine import describe
@@ -38,9 +41,9 @@ class Placing(torch.nn.Module):
     "An actor that has learned nothing: it puts a bundle where the error is, large strokes first."
     def forward(self, planes: Tensor) -> Tensor:
         rules, share = AGENT.env, planes[0, 6].mean().item()
-        fine = rounds(rules.strokes, 200, (planes.shape[2], planes.shape[3]))[2].radius
+        fine = coarse_to_fine(rules.strokes, 200, (planes.shape[2], planes.shape[3]))[2].radius
         radius, chance = min(0.25, fine / (share + 1 / rules.steps) ** 0.5), torch.Generator().manual_seed(0)
-        return place(Task(planes[0, 3:6], BEZIER), planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
+        return propose_strokes(Objective(planes[0, 3:6], BEZIER), planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
 
 
 PLACING = replace(AGENT, actor=Placing())
@@ -48,18 +51,18 @@ WAYS = {
     "flat colour": lambda image, n: Painting(torch.zeros(0, 13), tuple(image.shape[1:]), "bezier",
                                              tuple(image.mean((1, 2)).tolist())),
     "painterly": lambda image, n: painterly(image, n),
-    "greedy": lambda image, n: optimize(image, n, bundle=5, steps=60, show=False),
-    "fast": lambda image, n: paint(image, n, "fast", show=False),
-    "good": lambda image, n: paint(image, n, "good", show=False),
+    "greedy": lambda image, n: optimize(image, n, bundle=5, steps=60, progress_bar=False),
+    "fast": lambda image, n: paint(image, n, "fast", progress_bar=False),
+    "good": lambda image, n: paint(image, n, "good", progress_bar=False),
     "agent": lambda image, n: paint_with(AGENT, image),
     "agent + refine": lambda image, n: refine(paint_with(AGENT, image), image),
     "by turns": lambda image, n: paint_polished(AGENT, image),
     "placed by turns": lambda image, n: paint_polished(PLACING, image),
-    "no agent, 40": lambda image, n: optimize(image, n, steps=40, show=False),  # as many steps as those two have
-    "no agent, 20": lambda image, n: optimize(image, n, steps=20, show=False),  # about as many seconds as by turns
+    "no agent, 40": lambda image, n: optimize(image, n, steps=40, progress_bar=False),  # as many steps as those two have
+    "no agent, 20": lambda image, n: optimize(image, n, steps=20, progress_bar=False),  # about as many seconds as by turns
 }
 COUNTS = {"flat colour": [0], **dict.fromkeys(list(WAYS)[-6:], [AGENT.env.strokes])}
-USED = "agent/optimize agent/paint agent/painter stroke/canvas stroke/distance stroke/exact stroke/native".split()
+USED = "search/losses search/objective search/descend search/propose search/contribution search/optimize search/polish agent/paint agent/trained stroke/blend stroke/distance stroke/exact stroke/native".split()
 
 
 def code() -> str:
@@ -100,7 +103,7 @@ def photos(count: int) -> dict[str, Tensor]:
     if not count or "SGPAINT_DATA" not in os.environ or not folder.is_dir(): return {}
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
     chosen = files[::max(1, len(files) // count)][:count]
-    return {f"photo {i}": shrunk(open_image(file), 128) for i, file in enumerate(chosen)}
+    return {f"photo {i}": resize_shorter(open_image(file), 128) for i, file in enumerate(chosen)}
 
 
 def means(found: dict[str, dict], pictures: list[str]) -> Iterator[str]:
@@ -128,7 +131,7 @@ def square(image: Tensor) -> Tensor:
     "The middle, as a small square."
     side = min(image.shape[1:])
     top, left = ((length - side) // 2 for length in image.shape[1:])
-    return shrunk(image[:, top:top + side, left:left + side], SIDE)
+    return resize_shorter(image[:, top:top + side, left:left + side], SIDE)
 
 
 def pictures_of(found: dict[str, dict], images: dict[str, Tensor], ways: list[str], out: Path) -> None:
@@ -156,7 +159,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick: asked.pictures, asked.strokes, asked.photos = QUICK["pictures"], QUICK["strokes"], 0
     torch.set_num_threads(1)
-    optimize(photograph("astronaut", 32), 5, steps=5, show=False)  # the kernel is built, libraries are warm
+    optimize(photograph("astronaut", 32), 5, steps=5, progress_bar=False)  # the kernel is built, libraries are warm
     paint_with(AGENT, photograph("astronaut", 32))
     path = asked.out / "board.json"
     board = json.loads(path.read_text()) if path.exists() else {}

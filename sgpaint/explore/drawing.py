@@ -242,7 +242,7 @@ class Race(Tray):
 # %% ../../nbs/explore/02_drawing.ipynb #dc84ebc7
 def _opponents(strokes, agent, others, background):
     "Who paints along, by name."
-    if others is None: others = {"optimizer": partial(optimize, strokes=strokes, background=background, show=False)}
+    if others is None: others = {"optimizer": partial(optimize, strokes=strokes, background=background, progress_bar=False)}
     known = ({"agent": partial(paint_with, agent)} if agent else {}) | dict(others)
     for name, paint in known.items():
         named = isinstance(name, str) and name not in ("", YOU)
