@@ -14,17 +14,18 @@ from optimize import photograph
 from painterly import painterly
 from torch import Tensor
 
-from sgpaint.search.objective import Objective, resize_shorter
+from sgpaint.search.objective import Objective
 from sgpaint.search.optimize import coarse_to_fine, optimize
 from sgpaint.search.polish import refine
 from sgpaint.search.propose import propose_strokes
 from sgpaint.agent.paint import paint
 from sgpaint.agent.trained import SHIPPED, paint_polished, paint_with, shipped_agent
+from sgpaint.lab.image import resize
 from sgpaint.lab.machine import describe
 from sgpaint.lab.measure import mse, psnr, ssim
 from sgpaint.lab.run import save_json
 from sgpaint.lab.show import sheet
-from sgpaint.scene.loading import open_image
+from sgpaint.scene.picture import open_picture
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import BEZIER
 
@@ -43,7 +44,8 @@ class Placing(torch.nn.Module):
         rules, share = AGENT.env, planes[0, 6].mean().item()
         fine = coarse_to_fine(rules.strokes, 200, (planes.shape[2], planes.shape[3]))[2].radius
         radius, chance = min(0.25, fine / (share + 1 / rules.steps) ** 0.5), torch.Generator().manual_seed(0)
-        return propose_strokes(Objective(planes[0, 3:6], BEZIER), planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
+        objective = Objective(planes[0, 3:6], BEZIER)
+        return propose_strokes(objective, planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
 
 
 PLACING = replace(AGENT, actor=Placing())
@@ -58,11 +60,12 @@ WAYS = {
     "agent + refine": lambda image, n: refine(paint_with(AGENT, image), image),
     "by turns": lambda image, n: paint_polished(AGENT, image),
     "placed by turns": lambda image, n: paint_polished(PLACING, image),
-    "no agent, 40": lambda image, n: optimize(image, n, steps=40, progress_bar=False),  # as many steps as those two have
-    "no agent, 20": lambda image, n: optimize(image, n, steps=20, progress_bar=False),  # about as many seconds as by turns
+    "no agent, 40": lambda image, n: optimize(image, n, steps=40, progress_bar=False),  # as many steps as those two
+    "no agent, 20": lambda image, n: optimize(image, n, steps=20, progress_bar=False),  # about as long as by turns
 }
 COUNTS = {"flat colour": [0], **dict.fromkeys(list(WAYS)[-6:], [AGENT.env.strokes])}
-USED = "search/losses search/objective search/descend search/propose search/contribution search/optimize search/polish agent/paint agent/trained stroke/blend stroke/distance stroke/exact stroke/native".split()
+USED = """search/losses search/objective search/descend search/propose search/contribution search/optimize
+    search/polish agent/paint agent/trained stroke/blend stroke/distance stroke/exact stroke/native""".split()
 
 
 def code() -> str:
@@ -103,7 +106,7 @@ def photos(count: int) -> dict[str, Tensor]:
     if not count or "SGPAINT_DATA" not in os.environ or not folder.is_dir(): return {}
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
     chosen = files[::max(1, len(files) // count)][:count]
-    return {f"photo {i}": resize_shorter(open_image(file), 128) for i, file in enumerate(chosen)}
+    return {f"photo {i}": resize(open_picture(file), 128, enlarge=False) for i, file in enumerate(chosen)}
 
 
 def means(found: dict[str, dict], pictures: list[str]) -> Iterator[str]:
@@ -131,7 +134,7 @@ def square(image: Tensor) -> Tensor:
     "The middle, as a small square."
     side = min(image.shape[1:])
     top, left = ((length - side) // 2 for length in image.shape[1:])
-    return resize_shorter(image[:, top:top + side, left:left + side], SIDE)
+    return resize(image[:, top:top + side, left:left + side], SIDE, enlarge=False)
 
 
 def pictures_of(found: dict[str, dict], images: dict[str, Tensor], ways: list[str], out: Path) -> None:

@@ -17,10 +17,10 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
-from sgpaint.search.objective import resize_shorter
 from sgpaint.search.optimize import optimize
 from sgpaint.search.polish import refine
 from sgpaint.agent.paint import BUDGETS, paint
+from sgpaint.lab.image import resize
 from sgpaint.lab.machine import describe
 from sgpaint.lab.measure import ssim
 from sgpaint.lab.show import to_pil
@@ -36,7 +36,7 @@ LADDER = (10, 20, 30, 50, 80, 120, 200, 400, 800, 1600)  # steps at which `optim
 
 def photograph(name: str, side: int = 128) -> Tensor:  # (3, H, W)
     "One of the photographs that come with scikit-image."
-    return resize_shorter(torch.from_numpy(getattr(data, name)()).permute(2, 0, 1).float() / 255, side)
+    return resize(torch.from_numpy(getattr(data, name)()).permute(2, 0, 1).float() / 255, side, enlarge=False)
 
 
 def decibels(canvas: Tensor, image: Tensor) -> float: return -10 * math.log10(F.mse_loss(canvas, image).item())
@@ -113,7 +113,8 @@ def budgets(name: str, n: int) -> dict:
     with threads(2): found["two threads"] = each()
     with eager(): found["no compiler"] = timed(lambda: paint(image, n, "fast", progress_bar=False), image)
     for budget in ("good", "best"):
-        found[f"features, {budget}"] = timed(lambda: paint(image, n, budget, loss="features", progress_bar=False), image)  # noqa: B023
+        found[f"features, {budget}"] = timed(
+            lambda: paint(image, n, budget, loss="features", progress_bar=False), image)  # noqa: B023
     return {"picture": name, "strokes": n, **found}
 
 

@@ -41,8 +41,8 @@ from ..guide.classify import Expert, expert_for, load_expert, save_expert, step_
 from ..guide.guidance import GuidanceSet, Guidance, InstanceGuidance, gather, focus_maps, with_focus
 from ..guide.segment import Segmenter, load_segmenter, save_segmenter, segmenter_for
 from ..lab import checkpoint
-from ..lab.config import ConfigError, as_dict, build, home, nearest
-from ..lab.machine import Replayed, describe, pick_device, seed_everything, set_threads
+from ..lab.config import ConfigError, as_dict, build, project_root, nearest
+from ..lab.machine import GraphedFunction, describe, pick_device, seed_everything, set_threads
 from ..lab.measure import flat_colour_error, foreground_error, mse, part_error
 from ..lab.run import Run, progress
 from ..lab.show import sheet
@@ -248,7 +248,7 @@ def run_folder(config: TrainConfig) -> TrainConfig:
     if config.smoke: return replace(config, out_dir=tempfile.mkdtemp(prefix="sgpaint-"))
     text = json.dumps(as_dict(config), sort_keys=True).encode()
     name = "first" if config == configure() else f"{config.dataset}-{hashlib.sha256(text).hexdigest()[:8]}"
-    return replace(config, out_dir=str(home() / "runs" / name))
+    return replace(config, out_dir=str(project_root() / "runs" / name))
 
 # %% ../../nbs/agent/08_training.ipynb #8618abb9
 def build_players(config: TrainConfig, env: PaintingEnv) -> Players:
@@ -435,7 +435,7 @@ class Session:
         self.game = Game(*rules, autocast(config, self.device), config.compile)
         mean = functools.partial(self.accelerator.reduce, reduction="mean")
         self.learner = Learner(self.game, mean if self.accelerator.num_processes > 1 else None)
-        self.moving, self.updating = Replayed(_moved, config.graphs), Replayed(_updated, config.graphs)
+        self.moving, self.updating = GraphedFunction(_moved, config.graphs), GraphedFunction(_updated, config.graphs)
         self.pool.move = functools.partial(moved, self)
 
     def draw(self, n: int, generator: torch.Generator) -> State:

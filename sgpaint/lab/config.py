@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ABSENT', 'ConfigError', 'nearest', 'Leaf', 'leaves', 'build', 'as_dict', 'flatten', 'from_dict', 'replace',
-           'differing', 'home', 'smoke']
+           'differing', 'project_root', 'is_smoke_test']
 
 # %% ../../nbs/lab/00_config.ipynb #a39cb02e
 import dataclasses
@@ -307,13 +307,13 @@ def differing(a: dict,    # one config, as `as_dict` gives it
     return out
 
 # %% ../../nbs/lab/00_config.ipynb #1b22eb98
-def home() -> Path: # the folder that holds `data/` and `runs/`
+def project_root() -> Path: # the folder that holds `data/` and `runs/`
     "The project: `SGPAINT_HOME`, else the folder above the package that holds settings.ini, else the current one."
     if named := os.environ.get("SGPAINT_HOME"): return Path(named).expanduser().resolve()
     above = Path(str(sgpaint.__file__)).resolve().parents[1]
     return above if (above / "settings.ini").exists() else Path.cwd()
 
 # %% ../../nbs/lab/00_config.ipynb #1b1a55d0
-def smoke() -> bool: # True where `IN_TEST` is set and not "0"
+def is_smoke_test() -> bool: # True where `IN_TEST` is set and not "0"
     "Whether this process only rehearses (nbdev_test sets `IN_TEST=1`)."
     return os.environ.get("IN_TEST", "0") not in ("", "0")

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import platformdirs
 
-from ..lab.config import ConfigError, home, nearest
+from ..lab.config import ConfigError, project_root, nearest
 from .annotated import list_cars, list_celeba, list_cub
 from .digits import list_mnist, list_svhn
 from sgpaint.scene.listing import (
-    SPLITS, DataError, Listing, list_folder, list_imagenet, list_masks, list_photos, list_tiny_imagenet,
+    SPLITS, Listing, list_folder, list_imagenet, list_masks, list_photos, list_tiny_imagenet,
 )
+from .picture import DataError
 from .procedural import CLASSES, SUBJECTS, VERSION
 from .vkitti import list_vkitti
 
@@ -128,7 +129,7 @@ def search_places(
         return [("root", Path(root).expanduser())]
     named = os.environ.get("SGPAINT_DATA")
     first = [("SGPAINT_DATA", Path(named).expanduser())] if named else []
-    return [*first, ("the project's data/", home() / "data"), ("the user's cache", cache_home() / "data")]
+    return [*first, ("the project's data/", project_root() / "data"), ("the user's cache", cache_home() / "data")]
 
 # %% ../../nbs/scene/12_datasets.ipynb #b477ba65
 @dataclass(frozen=True)

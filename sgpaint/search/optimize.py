@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..lab import checkpoint
 from ..lab.run import progress
+from ..scene.picture import Picture
 from .contribution import keep_mask, loss_decreases, stroke_contributions
 from .descend import adam_steps, single_thread
 from .losses import Loss, loss_name
@@ -232,7 +233,7 @@ def _as_painting(state: OptimizationState, masks: Tensor | None, known: dict[str
 
 # %% ../../nbs/search/05_optimize.ipynb #36ef1a98
 def optimize(
-    image: Tensor,
+    image: Picture,
     strokes: int = 200,
     primitive: str | Primitive = "bezier",
     background: Background = "black",
@@ -255,8 +256,8 @@ def optimize(
 
     Parameters
     ----------
-    image : Tensor
-        The target (3, H, W) in [0, 1]. About 128 pixels on the shorter side are enough; the time grows with the pixels.
+    image : Picture
+        The target: a tensor (3, H, W) in [0, 1], or any other form of a picture. About 128 pixels on the shorter side are enough; the time grows with the pixels.
     strokes : int
         Number of strokes, 1 or more.
     primitive : str or Primitive

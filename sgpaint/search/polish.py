@@ -11,20 +11,21 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from ..lab.image import resize
 from ..lab.run import progress
+from ..scene.picture import Picture, open_picture
 from .contribution import keep_mask, loss_decreases
 from .descend import adam_steps, single_thread
 from .losses import Loss
-from .objective import Constraints, Objective, check_image, make_objective, resize_shorter
+from .objective import Constraints, Objective, make_objective
 from .optimize import _check_counts
 from ..stroke.painting import Painting, fingerprint
 
 # %% ../../nbs/search/06_polish.ipynb #333e3f43
 def painting_objective(
     painting: Painting,
-    image: Tensor,  # (3, H, W) in [0, 1], the target
+    image: Picture,  # the target
     constraints: Constraints = Constraints(),  # noqa: B008 (it is frozen)
     loss: str | Loss = "l2",
 ) -> tuple[Objective, Tensor]:  # the objective, and the region (N,) of each stroke
@@ -33,7 +34,7 @@ def painting_objective(
     objective = replace(objective, look=painting.look)
     if painting.blend_mode == "plain": return objective, torch.zeros(n, dtype=torch.long)
     assert painting.masks is not None and painting.layer is not None  # a painting checks this itself
-    masks = F.interpolate(painting.masks[None], objective.size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    masks = resize(painting.masks, objective.size)
     instance = torch.full((n,), -1) if painting.instance is None else painting.instance
     keys = list(zip(painting.layer.tolist(), instance.tolist(), strict=True))
     known = list(dict.fromkeys(keys))
@@ -48,7 +49,7 @@ log = logging.getLogger("sgpaint")
 
 def refine(
     painting: Painting,
-    image: Tensor,
+    image: Picture,
     steps: int = 40,
     constraints: Constraints = Constraints(),  # noqa: B008 (it is frozen)
     loss: str | Loss = "l2",
@@ -63,8 +64,8 @@ def refine(
     ----------
     painting : Painting
         The painting to start from.
-    image : Tensor
-        The target (3, H, W) in [0, 1], of any size.
+    image : Picture
+        The target: a tensor (3, H, W) in [0, 1] of any size, or any other form of a picture.
     steps : int
         Steps of Adam, 0 or more.
     constraints : Constraints
@@ -95,13 +96,13 @@ def refine(
     True
     """
     _check_counts(steps=(steps, 0), side=(side, 1))
-    objective, region_ids = painting_objective(painting, resize_shorter(check_image(image), side), constraints, loss)
+    objective, region_ids = painting_objective(painting, resize(open_picture(image), side, enlarge=False), constraints, loss)
     strokes = painting.strokes
     if not len(strokes): return painting
     moves = adam_steps(objective, painting.strokes, region_ids, steps, lr_end=0.05)
     try:
         with single_thread():
-            for strokes in progress(moves, desc="refine", total=steps) if progress_bar else moves: pass
+            for now in progress(moves, desc="refine", total=steps) if progress_bar else moves: strokes = now
     except KeyboardInterrupt:
         log.warning("refine: interrupted; the painting holds the strokes of that moment")
     known = painting.provenance | {"refined": {"steps": steps, "target": fingerprint(objective.target)}}
@@ -111,7 +112,7 @@ def refine(
 # %% ../../nbs/search/06_polish.ipynb #43353250
 def prune_strokes(
     painting: Painting,
-    image: Tensor,
+    image: Picture,
     threshold: float,
 ) -> Painting:
     """Remove the strokes of a painting whose importance is below a threshold; the others stay as they are.
@@ -120,8 +121,8 @@ def prune_strokes(
     ----------
     painting : Painting
         The painting.
-    image : Tensor
-        The target (3, H, W) in [0, 1].
+    image : Picture
+        The target: a tensor (3, H, W) in [0, 1], or any other form of a picture.
     threshold : float
         Smallest importance, as an increase of the mean squared error, 0 or more.
 
@@ -144,7 +145,7 @@ def prune_strokes(
     (0, True)
     """
     if not threshold >= 0: raise ValueError(f"threshold: expected 0 or more, got {threshold}")
-    objective, region_ids = painting_objective(painting, resize_shorter(check_image(image), 64))
+    objective, region_ids = painting_objective(painting, resize(open_picture(image), 64, enlarge=False))
     kept = keep_mask(objective, painting.strokes, region_ids, threshold)
     layer, instance, step = (None if v is None else v[kept] for v in (painting.layer, painting.instance, painting.step))
     strokes = painting.strokes[kept]

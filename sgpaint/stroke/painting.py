@@ -24,8 +24,9 @@ from PIL import Image
 from torch import Tensor
 
 from .. import __version__
+from ..lab.image import resize
 from ..lab.measure import mse
-from ..lab.run import write_aside
+from ..lab.run import atomic_write
 from ..lab.show import sheet, to_pil
 from .blend import LOOKS, RULES, Background, background_colour, blank, look, paint, stroke_masks
 from . import page
@@ -133,7 +134,7 @@ def _upto(p, upto):
 def _stencil(p, size, first, last):
     "What confines strokes first ... last - 1 at a size; None where nothing does."
     if p.blend_mode == "plain": return None
-    masks = torch.nn.functional.interpolate(p.masks[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    masks = resize(p.masks, size)
     instances = p.instance.tolist() if p.instance is not None else [-1] * len(p)
     keys = list(zip(p.layer.tolist(), instances, strict=True))[first:last]
     known = list(dict.fromkeys(keys))
@@ -194,7 +195,7 @@ class Painting(_Drawable):
 
     def save(self, path: str | Path) -> Path:
         "Write the JSON file, whole or not at all."
-        with write_aside(path) as part: part.write_text(self.to_json(), encoding="utf-8")
+        with atomic_write(path) as part: part.write_text(self.to_json(), encoding="utf-8")
         return Path(path)
 
     @classmethod
@@ -325,7 +326,7 @@ class SideBySide:
     def to_html(self, path: str | Path) -> Path:
         "Write one page that plays in any browser, without a network."
         title = self.title()
-        with write_aside(path) as part: part.write_text(page.page(title, page.body(*self._story())), encoding="utf-8")
+        with atomic_write(path) as part: part.write_text(page.page(title, page.body(*self._story())), encoding="utf-8")
         return Path(path)
 
     def title(self) -> str:
@@ -352,9 +353,8 @@ def beside(painting: Painting,
     told: dict[str, Any] = {"boxes": [list(map(float, box)) for box in boxes]} if len(boxes) else {}
     if panels: told["panels"] = [{"name": name, "url": page.picture_url(one, "png")} for name, one in panels.items()]
     if target is None: return told
-    size, whole = working(painting.size), target[None].cpu().float()
-    small = torch.nn.functional.interpolate(whole, size, mode="bilinear", antialias=True)
-    return told | {"target": page.picture_url(to_pil(small[0]), "png")}
+    small = resize(target.cpu().float(), working(painting.size))
+    return told | {"target": page.picture_url(to_pil(small), "png")}
 
 # %% ../../nbs/stroke/07_painting.ipynb #5ede51d4
 def side_by_side(paintings: Sequence[Painting],              # of the same picture

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgpaint.lab.config import (
-    ABSENT, ConfigError, Leaf, as_dict, build, differing, flatten, from_dict, home, leaves, nearest, replace, smoke)
+    ABSENT, ConfigError, Leaf, as_dict, build, differing, flatten, from_dict, is_smoke_test, leaves, nearest,
+    project_root, replace)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,10 +224,10 @@ def test_any_name_of_a_parameter_can_be_a_field(name):
     assert flatten(replace(build(made, **{name: 1}), **{name: 2})) == {name: 2}
 
 
-def test_home_and_smoke(monkeypatch, tmp_path):
-    assert (home() / "settings.ini").exists()
+def test_project_root_and_smoke_test(monkeypatch, tmp_path):
+    assert (project_root() / "settings.ini").exists()
     monkeypatch.setenv("SGPAINT_HOME", str(tmp_path))
-    assert home() == tmp_path.resolve()
+    assert project_root() == tmp_path.resolve()
     for value, said in [("1", True), ("0", False), ("", False)]:
         monkeypatch.setenv("IN_TEST", value)
-        assert smoke() is said
+        assert is_smoke_test() is said

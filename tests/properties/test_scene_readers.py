@@ -18,11 +18,11 @@ from sgpaint.scene.annotated import list_cars, list_cub
 from sgpaint.scene.crop import squared_box, squared_instances, subject_only
 from sgpaint.scene.datasets import DATASETS, MIXED, find
 from sgpaint.scene.digits import list_svhn, read_mat, svhn_pictures
-from sgpaint.scene.listing import SPLITS, DataError, Entry, read_rows
+from sgpaint.scene.listing import SPLITS, Entry, read_rows
 from sgpaint.scene.loading import Mixture, load, read_scene
-from sgpaint.scene.picture import open_values
+from sgpaint.scene.picture import DataError, open_ids
 from sgpaint.scene.procedural import draw
-from sgpaint.scene.record import check_scene, tight_boxes
+from sgpaint.scene.record import check_scene, tight_box
 from sgpaint.scene.vkitti import VEHICLES, list_vkitti
 
 
@@ -320,7 +320,7 @@ def test_streets(version, writer, tmp_path):
     assert f"Virtual KITTI {version}, vehicles only" in train.title
     scene = check_scene(train[0])
     assert [VEHICLES[k] for k in scene.labels] == ["Car", "Van"], "the tram is ground, the other car is cut away"
-    assert scene.instances.sum((1, 2)).tolist() == [900, 200] and torch.equal(scene.boxes, tight_boxes(scene.instances))
+    assert scene.instances.sum((1, 2)).tolist() == [900, 200] and torch.equal(scene.boxes, tight_box(scene.instances))
     assert scene.boxes[0].tolist() == pytest.approx([10 / 60, 20 / 60, 30 / 60, 30 / 60])
     assert torch.equal(scene.mask[0], scene.instances.sum(0)) and train.labels.tolist() == [0] * len(train)
     assert not {e.name.split("/")[0] for e in train.entries} & {e.name.split("/")[0] for e in test.entries}
@@ -461,9 +461,9 @@ def test_rows_of_text(tmp_path):
 
 def test_values_of_pictures(tmp_path):
     levels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert np.array_equal(open_values(write(tmp_path / "grey.png", levels)), levels)
-    assert open_values(write(tmp_path / "c.png", gradient(4, 3))).max() > 1 << 16
-    with pytest.raises(DataError, match="no file"): open_values(tmp_path / "none.png")
+    assert np.array_equal(open_ids(write(tmp_path / "grey.png", levels)), levels)
+    assert open_ids(write(tmp_path / "c.png", gradient(4, 3))).max() > 1 << 16
+    with pytest.raises(DataError, match="no file"): open_ids(tmp_path / "none.png")
 
 
 def test_an_entry_of_a_file_that_is_gone(tmp_path):
