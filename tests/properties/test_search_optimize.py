@@ -13,11 +13,10 @@ from sgpaint.search.contribution import loss_decreases, stroke_contributions
 from sgpaint.search.descend import adam_steps
 from sgpaint.search.losses import FeatureExtractor, FeatureLoss, gabor_features, gabor_filters
 from sgpaint.search.objective import Constraints, Objective, make_objective
-from sgpaint.search.optimize import SAVE_SECONDS, coarse_to_fine, greedy_bundles, optimize
+from sgpaint.search.optimize import coarse_to_fine, greedy_bundles, optimize
 from sgpaint.search.polish import prune_strokes, refine
 from sgpaint.search.propose import propose_strokes, solve_colours
-from sgpaint.agent.paint import _tile_to_picture, working_copy, main, paint, working_size
-from sgpaint.lab.image import resize
+from sgpaint.agent.paint import _tile_to_picture, main, paint, working_copy, working_size
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
@@ -277,7 +276,8 @@ def test_any_number_of_strokes_and_steps(strokes):
 @pytest.mark.parametrize(("wrong", "said"), [
     ({"strokes": 0}, "strokes: expected"), ({"steps": 2.5}, "steps: expected"), ({"bundle": -1}, "bundle: expected"),
     ({"loss": "psnr"}, "loss: unknown name"),
-    ({"foreground_weight": 3.0}, "foreground_weight: expected"), ({"prune_threshold": -1.0}, "prune_threshold: expected"),
+    ({"foreground_weight": 3.0}, "foreground_weight: expected"),
+    ({"prune_threshold": -1.0}, "prune_threshold: expected"),
     ({"prune_threshold": math.nan}, "prune_threshold: expected"), ({"primitive": "spray"}, "primitive: expected"),
     ({"seed": True}, "seed"),
     ({"masks": torch.ones(1, 4, 4)}, "masks: expected"), ({"masks": torch.full((1, 16, 16), 2.0)}, "masks: expected"),
@@ -364,12 +364,6 @@ def test_paint_is_at_the_front_door():
 
     assert sgpaint.paint is paint
     with pytest.raises(AttributeError, match="no attribute 'pain'"): _ = sgpaint.pain
-
-
-def test_states_are_saved_now_and_then():
-    assert resize(torch.rand(3, 60, 90), 20, enlarge=False).shape == (3, 20, 30)
-    assert resize(torch.rand(3, 5, 9), 20, enlarge=False).shape == (3, 5, 9)
-    assert SAVE_SECONDS > 0
 
 
 @settings(max_examples=4)
