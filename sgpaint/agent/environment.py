@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 import torch
 from torch import Tensor
-from ..stroke.blend import RULES, StrokeMasks, blank, paint, stroke_masks
+from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
 from ..stroke.primitive import HUANG, NAKANO, primitive, from_huang, from_nakano
 from .networks import coordinates
 from ..guide.guidance import Guidance, need_guidance
@@ -108,8 +108,8 @@ def _problems(rules):
         yield f"layout: expected 'absolute', 'huang' or 'nakano', got {rules.layout!r}"
     if primitive(rules.primitive).name != "bezier" and rules.layout != "absolute":
         yield f"layout {rules.layout!r} needs bezier strokes, got {rules.primitive!r}: use layout 'absolute'"
-    if rules.blend_mode not in RULES:
-        yield f"blend_mode: expected one of {', '.join(RULES)}, got {rules.blend_mode!r}"
+    if rules.blend_mode not in BLEND_MODES:
+        yield f"blend_mode: expected one of {', '.join(BLEND_MODES)}, got {rules.blend_mode!r}"
     if rules.blend_mode != "plain" and not 0 <= rules.foreground <= rules.bundle:
         yield f"foreground: expected 0 to {rules.bundle}, the bundle, got {rules.foreground}"
     if not set(rules.sees) <= {"mask", "focus"}:

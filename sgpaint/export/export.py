@@ -329,6 +329,8 @@ def _mark(row, primitive, size):
 
 def _marks(painting, size):
     "The marks of a painting, its look applied."
+    _refuse(painting.renderer == "exact", f"an SVG has the outlines of the exact renderer, not what the renderer "
+            f"{painting.renderer} draws; choose .png, .gif, .webp or .mp4")
     primitive = find_primitive(painting.primitive)
     rows = look(painting.strokes, painting.look, primitive).double().tolist()
     return [_mark(row, primitive, size) for row in rows]
@@ -351,7 +353,7 @@ def _stencilled(painting, size):
     "8-bit masks [(h, w)], and which of them each stroke has."
     if painting.blend_mode == "plain": return [], []
     s = _stencil(painting, size, 0, len(painting))
-    return list((s.masks[0] * 255).round().byte().numpy()), list(s.which)
+    return list((s.masks[0] * 255).round().byte().numpy()), list(s.index)
 
 
 def _redrawn(painting, marks, size, at):
