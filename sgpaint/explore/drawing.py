@@ -203,7 +203,7 @@ def score_row(name: str, painting: Painting, picture: Tensor) -> dict[str, Any]:
 # %% ../../nbs/explore/02_drawing.ipynb #b9f9b88d
 def _painters(strokes, agent, others, background):
     "Who paints along, by name."
-    if others is None: others = {"optimizer": partial(optimize, strokes=strokes, background=background, show=False)}
+    if others is None: others = {"optimizer": partial(optimize, strokes=strokes, background=background, progress_bar=False)}
     known = ({"agent": partial(paint_with, agent)} if agent else {}) | dict(others)
     for name, paint in known.items():
         named = isinstance(name, str) and name not in ("", READER)
@@ -222,35 +222,6 @@ def _setup(painting, picture, full):
 
 
 def _sheet_with_labels(pictures, labels):
-    "Pictures of one size with a label below each, small enough for a notebook."
-    h, w = pictures[0].shape[1:]
-    side = min(1, 160 / max(h, w))
-    size = max(1, round(h * side)), max(1, round(w * side))
-    small = [resize(p, size) for p in pictures]
-    return sheet(small, columns=5, labels=labels, scale=max(1, 160 // max(size)))
-
-# %% ../../nbs/explore/02_drawing.ipynb #dc84ebc7
-def _opponents(strokes, agent, others, background):
-    "Who paints along, by name."
-    if others is None: others = {"optimizer": partial(optimize, strokes=strokes, background=background, progress_bar=False)}
-    known = ({"agent": partial(paint_with, agent)} if agent else {}) | dict(others)
-    for name, paint in known.items():
-        named = isinstance(name, str) and name not in ("", YOU)
-        refuse(named, f"opponents: expected names other than {YOU!r}, got {name!r}")
-        refuse(callable(paint), f"opponents: {name}: expected something to call with a picture, got {paint!r:.60}")
-    return known
-
-
-def _laid_out(painting, picture, full):
-    "What the browser needs once: the picture, its size in words, colours, the empty painting, errors without strokes."
-    shown = {"source": picture_url(to_pil(picture), "png"), "about": in_words(picture, full),
-             "palette": palette(picture), "empty": json.loads(painting.to_json())}
-    flat = flat_colour_error(picture[None]).item()
-    return {"shown": shown, "plain": [{"name": "the empty canvas", "error": painting.error(picture)},
-                                      {"name": "the best single colour", "error": flat}]}
-
-
-def _with_labels(pictures, labels):
     "Pictures of one size with a label below each, small enough for a notebook."
     h, w = pictures[0].shape[1:]
     side = min(1, 160 / max(h, w))
