@@ -83,7 +83,8 @@ def _walk(cls, section="", owner=None):
     "Depth first, each field: (section, name, type, default). `owner` is the default instance of `cls`, if any."
     for name, (kind, f) in _fields(cls).items():
         default = f.default if owner is None else getattr(owner, name)
-        if default is dataclasses.MISSING and f.default_factory is not dataclasses.MISSING: default = f.default_factory()
+        made = f.default_factory
+        if default is dataclasses.MISSING and made is not dataclasses.MISSING: default = made()
         yield section, name, kind, default
         if _is_section(kind):
             inner = default if isinstance(default, kind) else None
@@ -136,7 +137,7 @@ def leaves(cls: type) -> dict[str, Leaf]:
 
 # %% ../../nbs/lab/00_config.ipynb #fe44ac4b
 def _route(cls, params):
-    "Flat name → value, sections opened; a sentence for each name that does not fit. Nested names begin with their section."
+    "Flat name → value, sections opened; a sentence for each name that does not fit."
     known, sections = leaves(cls), {n: (f"{s}.{n}" if s else n, k) for s, n, k, _ in _walk(cls) if _is_section(k)}
     given, wrong = {}, []
 
@@ -150,8 +151,9 @@ def _route(cls, params):
                 wrong.append(f"{said}: expected it {f'in the section {where!r}, or ' if where else ''}at the top")
             elif path:
                 if isinstance(value, sections[name][1]): value = {n: getattr(value, n) for n in _fields(type(value))}
+                got = f"{value!r} ({type(value).__name__})"
                 if isinstance(value, Mapping): open_section(value, path)
-                else: wrong.append(f"{said}: expected a dictionary of parameters, got {value!r} ({type(value).__name__})")
+                else: wrong.append(f"{said}: expected a dictionary of parameters, got {got}")
             elif name in given: wrong.append(f"{name}: given twice, flat and in its section")
             else: given[name] = value
 

@@ -91,7 +91,7 @@ def default_threads(small: bool = True) -> int:
     Returns
     -------
     int
-        `OMP_NUM_THREADS` where it is set (its first number), else 1 for small networks and `available_cores()` for others.
+        `OMP_NUM_THREADS` where it is set (its first number), else 1 for small networks, `available_cores()` for others.
     """
     said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if said.isdecimal() and int(said) > 0: return int(said)
