@@ -15,7 +15,7 @@ from sgpaint.lab.config import ConfigError
 from sgpaint.scene import loading
 from sgpaint.scene.datasets import DATASETS, find, listing, search_places
 from sgpaint.scene.listing import Entry, held_out, list_folder
-from sgpaint.scene.loading import Mixture, flipped, load, read_scene
+from sgpaint.scene.loading import MixedSceneSet, flipped, load, read_scene
 from sgpaint.scene.picture import DataError, open_picture
 from sgpaint.scene.procedural import SUBJECTS, draw
 from sgpaint.scene.record import check_scene, tight_box
@@ -158,7 +158,7 @@ def test_search_order(tmp_path, monkeypatch, red):
     assert [name for name, _ in search_places("x")] == ["root"]
 
 
-@pytest.mark.parametrize("dataset", [name for name, known in DATASETS.items() if known.folders])
+@pytest.mark.parametrize("dataset", [name for name, known in DATASETS.items() if getattr(known, "folders", ())])
 def test_what_is_missing_says_what_to_get(dataset):
     with pytest.raises(DataError) as caught:
         find(dataset, "real")
@@ -320,15 +320,15 @@ def test_mirroring(subject, seed):
 
 def test_mixing():
     streets, cars = (load(s, count=10, size=16, source="builtin") for s in ("streets", "cars"))
-    mixed = Mixture([streets, cars], [8, 2], 50, seed=1)
+    mixed = MixedSceneSet([streets, cars], [8, 2], 50, seed=1)
     assert [(mixed.which == k).sum() for k in (0, 1)] == [40, 10] and "0.8 built-in streets" in mixed.title
     assert all(mixed[i].name.startswith(("streets", "cars")[mixed.which[i]]) for i in range(50))
     assert (mixed.images()[7] / 255 - mixed[7].image).abs().max() < 0.0021
-    assert np.array_equal(mixed.which, Mixture([streets, cars], [8, 2], 50, seed=1).which)
+    assert np.array_equal(mixed.which, MixedSceneSet([streets, cars], [8, 2], 50, seed=1).which)
     with pytest.raises(ValueError, match="one size"):
-        Mixture([streets, load("cars", count=2, size=8, source="builtin")], [1, 1], 4)
+        MixedSceneSet([streets, load("cars", count=2, size=8, source="builtin")], [1, 1], 4)
     with pytest.raises(ValueError, match="positive weight"):
-        Mixture([streets], [0], 4)
+        MixedSceneSet([streets], [0], 4)
 
 
 def test_nothing_is_listed_of_what_is_drawn():
