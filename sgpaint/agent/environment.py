@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
-from ..stroke.primitive import HUANG, NAKANO, primitive, from_huang, from_nakano
+from ..stroke.encoding import ENCODINGS
+from ..stroke.primitive import primitive
 from .networks import coordinates
 from ..guide.guidance import Guidance, require_guidance
 
@@ -64,7 +65,7 @@ def mirrored_where(
     return State.of({name: torch.where(coin.view(-1, *[1] * (x.ndim - 1)), back[name], x) for name, x in there.items()})
 
 # %% ../../nbs/agent/05_environment.ipynb #70a7ea89
-_LAYOUTS = {"huang": (HUANG, from_huang), "nakano": (NAKANO, from_nakano)}
+_LAYOUTS = {name: (ENCODINGS[name].columns(), ENCODINGS[name].decode) for name in ("huang", "nakano")}
 
 
 @dataclass(frozen=True)
