@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_UNDO', 'Painter', 'READER', 'MAX_STROKES', 'MAX_SCRIBBLES', 'MAX_BRUSH_RADIUS', 'MIN_BRUSH_PIXELS', 'fit_stroke',
            'MarkEditor', 'palette', 'validate_unit_numbers', 'validate_strokes', 'first_strokes', 'score_row',
-           'PaintAlong', 'validate_scribbles', 'draw_scribble', 'label_map', 'instance_masks', 'Scribbles', 'MaskBrush']
+           'PaintAlong', 'validate_scribbles', 'draw_scribble', 'label_map', 'instance_masks', 'MaskBrush']
 
 # %% ../../nbs/explore/02_drawing.ipynb #44272f5e
 import json
@@ -390,19 +390,6 @@ def validate_scribbles(marks: Any) -> list[dict[str, Any]]:  # a list of {instan
     require(len(marks) <= MAX_SCRIBBLES, f"marks: expected at most {MAX_SCRIBBLES} scribbles, got {len(marks)}")
     return [_validate_scribble(mark) for mark in marks]
 
-# %% ../../nbs/explore/02_drawing.ipynb #0daec6ed
-_SCRIBBLE = {"instance", "radius", "points"}
-
-
-def _checked_scribble(mark):
-    "One of them."
-    number, radius = mark["instance"], mark["radius"]
-    whole = isinstance(number, int) and not isinstance(number, bool)
-    refuse(whole and 0 <= number <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, or 0 to erase, got {number!r}")
-    refuse(isinstance(radius, int | float) and 0 < radius <= WIDEST_BRUSH,
-           f"radius: expected above 0, to {WIDEST_BRUSH} of the shorter side, got {radius!r}")
-    return {"instance": number, "radius": float(radius), "points": _points(mark["points"]).tolist()}
-
 # %% ../../nbs/explore/02_drawing.ipynb #54c57e29
 MIN_BRUSH_PIXELS = 0.75  # pixels: within this distance of any place lies the centre of a pixel
 
@@ -447,34 +434,6 @@ def instance_masks(marks: Sequence[dict[str, Any]], size: tuple[int, int]) -> Te
     labels = label_map(marks, size)
     found = [torch.from_numpy(labels == k).float() for k in range(1, MAX_INSTANCES + 1) if (labels == k).any()]
     return torch.stack(found) if found else torch.zeros(0, *size)
-
-# %% ../../nbs/explore/02_drawing.ipynb #20d4cfcb
-class Scribbles(Handwork):
-    "The state of somebody who scribbles masks."
-    instance = traitlets.Int(1).tag(sync=True)  # whose mask is scribbled, 1 to MOST
-    erase = traitlets.Bool(False).tag(sync=True)  # scribbles take away
-    radius = traitlets.Float(0.06).tag(sync=True)  # of the brush, as a share of the shorter side
-    covered = traitlets.Dict(read_only=True).tag(sync=True)  # instance number to its share of the picture
-    note = traitlets.Unicode("", read_only=True).tag(sync=True)  # the same in a sentence
-    picture: Tensor  # (3, h, w), shown
-    full: tuple[int, int]  # (H, W) of the masks
-
-    @traitlets.validate("instance")
-    def _a_number(self, proposal):
-        refuse(1 <= proposal["value"] <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, got {proposal['value']}")
-        return proposal["value"]
-
-    @traitlets.validate("radius")
-    def _a_radius(self, proposal): return _checked_scribble(_BRUSH | {"radius": proposal["value"]})["radius"]
-
-    @traitlets.validate("marks")
-    def _scribbles(self, proposal): return checked_scribbles(proposal["value"])
-
-    def scribble(self, points: Any, instance: int | None = None, radius: float | None = None) -> None:
-        "Add a scribble along points x, y in [0, 1]; None = as the brush is; instance 0 erases."
-        number = (0 if self.erase else self.instance) if instance is None else instance
-        mark = {"instance": number, "radius": self.radius if radius is None else radius, "points": points}
-        self.marks = [*self.marks, mark]
 
 # %% ../../nbs/explore/02_drawing.ipynb #fac7c5a1
 _BRUSH = {"instance": 1, "radius": 0.1, "points": [[0, 0]]}
