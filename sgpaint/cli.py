@@ -13,7 +13,7 @@ LOSSES = ("l2", "l1", "features")
 PRIMITIVES = ("bezier", "line", "circle", "triangle", "block")
 
 
-def colour(word: str) -> tuple[float, float, float]:
+def parse_colour(word: str) -> tuple[float, float, float]:
     """Read a colour in words.
 
     Parameters
@@ -40,9 +40,9 @@ def colour(word: str) -> tuple[float, float, float]:
     return levels[0] / 255, levels[1] / 255, levels[2] / 255
 
 
-def palette(words: str) -> tuple[tuple[float, float, float], ...]:
+def parse_palette(words: str) -> tuple[tuple[float, float, float], ...]:
     "Colours with commas between; an empty text is no palette."
-    return tuple(colour(word) for word in words.split(",")) if words.strip() else ()
+    return tuple(parse_colour(word) for word in words.split(",")) if words.strip() else ()
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -66,7 +66,7 @@ def _arguments() -> argparse.ArgumentParser:
     rules.add_argument("--palette", default="", help='the only colours: "#112233, #ddeeff, tomato"')
     rules.add_argument("--grey", action="store_true", help="no colours")
     rules.add_argument("--opaque", action="store_true", help="no transparency")
-    rules.add_argument("--thinnest", type=float, help="the smallest width of a stroke, as a share of the shorter side")
+    rules.add_argument("--min-width", type=float, help="the smallest width of a stroke, as a share of the shorter side")
     return parser
 
 
@@ -93,12 +93,13 @@ def _paint(given: argparse.Namespace) -> Path:
     from sgpaint.agent.paint import paint
     from sgpaint.export.export import export
     from sgpaint.scene.picture import open_mask
-    from sgpaint.search.optimize import Limits
-    thinnest = {} if given.thinnest is None else {"thinnest": given.thinnest}
-    limits = Limits(palette(given.palette), given.grey, given.opaque, **thinnest)
+    from sgpaint.search.objective import Constraints
+    width = {} if given.min_width is None else {"min_width": given.min_width}
+    constraints = Constraints(parse_palette(given.palette), given.grey, given.opaque, **width)
     masks = None if given.mask is None else open_mask(given.mask)
     painting = paint(given.picture, given.strokes, given.budget, masks, given.seed, primitive=given.primitive,
-                     background=colour(given.background), limits=limits, divide=given.divide, loss=given.loss)
+                     background=parse_colour(given.background), constraints=constraints,
+                     divide=given.divide, loss=given.loss)
     shorter = given.size and given.size / min(painting.size)
     size = {} if not shorter else {"size": tuple(max(1, round(side * shorter)) for side in painting.size)}
     return export(painting, given.output, **size)

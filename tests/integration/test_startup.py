@@ -8,7 +8,7 @@ import sgpaint
 from sgpaint import cli
 from sgpaint.agent.paint import BUDGETS
 from sgpaint.export.export import FORMATS
-from sgpaint.search.optimize import LOSSES
+from sgpaint.search.losses import LOSSES
 from sgpaint.stroke.primitive import PRIMITIVES
 
 HEAVY = ("accelerate", "captum", "kornia", "matplotlib", "pydantic", "scipy", "skimage", "tensorboard", "torch._dynamo",
@@ -33,7 +33,7 @@ def test_a_first_import_leaves_heavy_libraries_alone(code):
 
 
 def test_painting_imports_no_charts_and_no_training_harness():
-    code = "import torch\nfrom sgpaint import paint\npaint(torch.rand(3, 32, 32), 2, budget='fast', show=False)"
+    code = "import torch\nfrom sgpaint import paint\npaint(torch.rand(3, 32, 32), 2, budget='fast', progress_bar=False)"
     assert not imported(code) & {"matplotlib", "kornia", "accelerate", "skimage", "scipy"}
 
 
