@@ -71,7 +71,7 @@ class ExactRenderer:
               stroke_masks: StrokeMasks | None = None) -> Tensor:
         """The canvas (B, 3, H, W) after strokes (B, N, P), in one differentiable operation."""
         size, colour = (canvas.shape[-2], canvas.shape[-1]), strokes[..., -3:, None, None]
-        if native.ready(strokes):
+        if native.ready(strokes, primitive):
             masks = (stroke_masks.masks, stroke_masks.index, stroke_masks.blend_mode) if stroke_masks else ()
             return native.paint(canvas, strokes, primitive, edge, *masks)
         if not exact.in_tiles(strokes, size, canvas):
