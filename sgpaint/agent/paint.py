@@ -188,24 +188,3 @@ def paint(
     work = (_paint_tile, {}) if divide == 1 else (_paint_tiles, {"k": divide})
     painting = work[0](image, where, strokes, constraints=constraints, checkpoint_dir=checkpoint_dir, **work[1], **how)
     return replace(painting, size=size, provenance=painting.provenance | {"budget": budget})
-
-# %% ../../nbs/agent/10_paint.ipynb #204629a2
-def _words(paints: argparse.ArgumentParser) -> None:
-    "What `sgpaint paint` understands."
-    paints.add_argument("picture", type=Path, help="any picture file")
-    paints.add_argument("-o", "--output", type=Path, required=True, help=f"what to write: {', '.join(FORMATS)}")
-    paints.add_argument("-n", "--strokes", type=int, default=200)
-    paints.add_argument("-b", "--budget", choices=list(BUDGETS), default="good", help="how long it may take")
-    paints.add_argument("-m", "--mask", type=Path, help="a grey picture of the same size, white where the object is")
-    paints.add_argument("-s", "--size", type=int, help="shorter side of what is written, in pixels")
-    paints.add_argument("--primitive", default="bezier", help="bezier, line, circle, triangle or block")
-    paints.add_argument("--background", default="black", help="a colour: #112233 or a name")
-    paints.add_argument("--loss", choices=list(LOSSES), default="l2", help="what a good painting is")
-    paints.add_argument("--divide", type=int, default=1, help="paint k times k cells, each as a picture of its own")
-    paints.add_argument("--seed", type=int, default=0)
-    rules = paints.add_argument_group("what strokes are held to")
-    rules.add_argument("--palette", default="", help='the only colours there are: "#112233, #ddeeff, tomato"')
-    rules.add_argument("--grey", action="store_true", help="no colours")
-    rules.add_argument("--opaque", action="store_true", help="nothing shines through")
-    rules.add_argument("--min-width", type=float, default=Constraints().min_width,
-                       help="the smallest width of a stroke, in shares of the shorter side")
