@@ -8,6 +8,7 @@ __all__ = ['COLOURS', 'DASHES', 'mean_and_error', 'Chart', 'curves']
 # %% ../../nbs/lab/09_chart.ipynb #9fc4b594
 import io
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def _series(name: str, x: Any, ys: Any) -> tuple[np.ndarray, np.ndarray]:
     return x, ys
 
 # %% ../../nbs/lab/09_chart.ipynb #0328627a
-def curves(series: dict[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, title: str = "",
+def curves(series: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, title: str = "",
            log: bool = False) -> Chart:
     """Draw mean curves with bands of one standard error; each has its own colour, dash and name.
 
