@@ -228,7 +228,7 @@ def _words(paints: argparse.ArgumentParser) -> None:
     rules.add_argument("--palette", default="", help='the only colours there are: "#112233, #ddeeff, tomato"')
     rules.add_argument("--grey", action="store_true", help="no colours")
     rules.add_argument("--opaque", action="store_true", help="nothing shines through")
-    rules.add_argument("--min_width", type=float, default=Constraints().min_width,
+    rules.add_argument("--min-width", type=float, default=Constraints().min_width,
                        help="the smallest width of a stroke, in shares of the shorter side")
 
 # %% ../../nbs/agent/10_paint.ipynb #ff959409
