@@ -1,4 +1,4 @@
-"""Every primitive keeps its rules, ours and third parties'; what has no C++ code is drawn by tensors, never as something else."""
+"""Every primitive keeps its rules, ours and a third party's; without C++ code tensors draw it, and draw it right."""
 import contextlib
 import math
 from dataclasses import replace
