@@ -251,7 +251,7 @@ def _primitive_checks(kind: Primitive) -> Iterator[tuple[bool, str]]:
     strokes = random_strokes(24, kind, 1, torch.Generator().manual_seed(0)).double()
     d, t = distance(strokes)
     yield d.shape == (1, 24, h * w), f"distance: expected shape (..., N, M) = {(1, 24, h * w)}, got {tuple(d.shape)}"
-    yield t is None or (t.shape == d.shape and 0 <= t.min() and t.max() <= 1), "distance: expected t in [0, 1], of its shape"
+    yield t is None or (t.shape == d.shape and bool(0 <= t.min() and t.max() <= 1)), "distance: expected t in [0, 1], of its shape"
     yield t is not None or len(kind.opacity) == 1, "distance: expected t, as opacity changes from a0 to a2"
     yield bool(d.isfinite().all()), "distance: expected finite numbers"
     field = d.view(24, h, w)
