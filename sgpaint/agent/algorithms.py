@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from .environment import PaintingEnv, State, Transition
 from .guided import through_mask
 from .rewards import L2, Distance
-from ..guide.guidance import Guidance, InstanceGuidance, need_guidance
+from ..guide.guidance import Guidance, InstanceGuidance, require_guidance
 from ..lab.machine import compiled
 from ..lab.objectives import gradient_penalty, pair, wgan_critic_loss
 
@@ -201,7 +201,7 @@ def discriminator_loss(game: Game, t: Transition) -> Tensor:
 
 def crops_loss(game: Game, t: Transition) -> Tensor:
     "The same for the object alone, in its frame (SG-46)."
-    canvas, target = through_mask([t.after.canvas, t.after.target], need_guidance(t.after.guidance), game.recipe.aligned)
+    canvas, target = through_mask([t.after.canvas, t.after.target], require_guidance(t.after.guidance), game.recipe.aligned)
     return _judged(game, game.players.live["crops"], canvas, target)
 
 
@@ -332,11 +332,11 @@ def play(
 ) -> Iterator[tuple[State, Tensor]]:
     "Paint the targets from the empty canvas: after every step, the state and the action that led to it."
     several = guidance if isinstance(guidance, InstanceGuidance) else None
-    first = guidance.pick(torch.zeros(len(targets)).long()) if isinstance(guidance, InstanceGuidance) else guidance
+    first = guidance.select(torch.zeros(len(targets)).long()) if isinstance(guidance, InstanceGuidance) else guidance
     state = env.reset(targets, first)
     for _ in range(env.steps):
         if several is not None:
-            state = replace(state, guidance=several.pick(several.most_wrong(state.canvas, targets)))
+            state = replace(state, guidance=several.select(several.worst_instance(state.canvas, targets)))
         action = policy(state)
         state = env.next(state, action)
         yield state, action

@@ -7,7 +7,7 @@ __all__ = ['KEPT', 'ring_bytes', 'to_bytes', 'Rows', 'remember', 'begin', 'Writt
 
 # %% ../../nbs/agent/06_buffers.ipynb #d0d906ba
 from .environment import PaintingEnv, State, Transition, mirrored_where
-from ..guide.guidance import Guidance, need_guidance
+from ..guide.guidance import Guidance, require_guidance
 import torch
 from torch import Tensor
 
@@ -77,7 +77,7 @@ def begin(rows: Rows, row: Tensor, state: State) -> None:
     there, device = row.to(rows.canvases.device, non_blocking=True), rows.canvases.device
     rows.targets[there] = to_bytes(state.target).to(device)
     rows.canvases[there, 0] = to_bytes(state.canvas).to(device)
-    if rows.guided: remember(rows, row, need_guidance(state.guidance))
+    if rows.guided: remember(rows, row, require_guidance(state.guidance))
 
 # %% ../../nbs/agent/06_buffers.ipynb #249525da
 class Written(Rows):

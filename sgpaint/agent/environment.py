@@ -14,9 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
-from ..stroke.primitive import HUANG, NAKANO, primitive, from_huang, from_nakano
+from ..stroke.encoding import ENCODINGS
+from ..stroke.primitive import primitive
 from .networks import coordinates
-from ..guide.guidance import Guidance, need_guidance
+from ..guide.guidance import Guidance, require_guidance
 
 # %% ../../nbs/agent/05_environment.ipynb #56fe46eb
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def mirrored_where(
     return State.of({name: torch.where(coin.view(-1, *[1] * (x.ndim - 1)), back[name], x) for name, x in there.items()})
 
 # %% ../../nbs/agent/05_environment.ipynb #70a7ea89
-_LAYOUTS = {"huang": (HUANG, from_huang), "nakano": (NAKANO, from_nakano)}
+_LAYOUTS = {name: (ENCODINGS[name].columns(), ENCODINGS[name].decode) for name in ("huang", "nakano")}
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,8 @@ class PaintingEnv(Actions):
     def reset(self, targets: Tensor, guidance: Guidance | None = None) -> State:
         "Empty canvases before targets (B, 3, H, W)."
         check_targets(targets)
-        if self.guided and len(need_guidance(guidance)) != len(targets):
-            raise ValueError(f"expected a guidance for each of {len(targets)} pictures, got {len(need_guidance(guidance))}")
+        if self.guided and len(require_guidance(guidance)) != len(targets):
+            raise ValueError(f"expected a guidance for each of {len(targets)} pictures, got {len(require_guidance(guidance))}")
         canvas = blank(len(targets), (targets.shape[2], targets.shape[3]), self.background, targets.device)
         return State(canvas, targets, torch.zeros(len(targets), dtype=torch.long, device=targets.device), guidance)
 
@@ -187,7 +188,7 @@ class PaintingEnv(Actions):
     def stroke_masks(self, state: State) -> StrokeMasks | None:
         "What confines the strokes of a bundle: 1 - S the background's, S the foreground's; None where nothing does."
         if self.blend_mode == "plain": return None
-        mask = need_guidance(state.guidance).mask
+        mask = require_guidance(state.guidance).mask
         return stroke_masks(torch.cat([1 - mask, mask], 1), self.layers, self.blend_mode)
 
     def planes(self, state: State, before: Tensor | None = None) -> Tensor:
@@ -196,7 +197,7 @@ class PaintingEnv(Actions):
         step = (state.step / self.steps).to(state.canvas.dtype)[:, None, None, None].expand(batch, 1, height, width)
         place = coordinates((height, width), state.canvas.device).expand(batch, -1, -1, -1)
         front = [] if before is None else [before]
-        maps = [getattr(need_guidance(state.guidance), name) for name in self.sees]
+        maps = [getattr(require_guidance(state.guidance), name) for name in self.sees]
         return torch.cat([*front, state.canvas, state.target, step, place, *maps], 1)
 
     def terminated(self, state: State) -> Tensor:

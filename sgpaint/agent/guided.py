@@ -14,7 +14,7 @@ from torch import Tensor
 from .rewards import Distance
 from ..guide.align import zoom
 from ..guide.saliency import focus_distance
-from ..guide.guidance import Guidance, need_guidance
+from ..guide.guidance import Guidance, require_guidance
 
 # %% ../../nbs/agent/04_guided.ipynb #ea57ff1e
 def in_frame(
@@ -50,11 +50,11 @@ class Foreground(Distance):
         self.inner, self.aligned = inner, aligned
 
     def __call__(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
-        canvas, target = through_mask([canvas, target], need_guidance(guidance), self.aligned)
+        canvas, target = through_mask([canvas, target], require_guidance(guidance), self.aligned)
         return self.inner(canvas, target)
 
     def reward(self, before: Tensor, after: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
-        before, after, target = through_mask([before, after, target], need_guidance(guidance), self.aligned)
+        before, after, target = through_mask([before, after, target], require_guidance(guidance), self.aligned)
         return self.inner.reward(before, after, target)
 
 # %% ../../nbs/agent/04_guided.ipynb #fd7d651a
@@ -66,7 +66,7 @@ class Outside(Distance):
         self.inner = inner
 
     def __call__(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
-        outside = 1 - need_guidance(guidance).mask
+        outside = 1 - require_guidance(guidance).mask
         return self.inner(canvas * outside, target * outside)
 
 # %% ../../nbs/agent/04_guided.ipynb #6a920955
@@ -82,11 +82,11 @@ class Focus(Distance):
         self.aligned, self.variant = aligned, variant
 
     def __call__(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
-        told = need_guidance(guidance)
+        told = require_guidance(guidance)
         canvas, target, focus = in_frame([canvas, target, told.focus], told, self.aligned)
         return focus_distance(canvas, target, focus, self.variant)
 
     def reward(self, before: Tensor, after: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
-        told = need_guidance(guidance)
+        told = require_guidance(guidance)
         before, after, target, focus = in_frame([before, after, target, told.focus], told, self.aligned)
         return focus_distance(before, target, focus, self.variant) - focus_distance(after, target, focus, self.variant)

@@ -165,7 +165,7 @@ def paint_with(
 def _levels(env: PaintingEnv, known: InstanceGuidance | None, canvases: list[Tensor], target: Tensor) -> dict:
     "The fields of a painting that say which stroke was confined to what; none where there is one level."
     if known is None or env.blend_mode == "plain": return {}
-    which = torch.cat([known.most_wrong(canvas, target) for canvas in canvases])
+    which = torch.cat([known.worst_instance(canvas, target) for canvas in canvases])
     return {"blend_mode": env.blend_mode, "masks": known.masks[0],
             "instance": which.repeat_interleave(env.bundle),
             "layer": torch.tensor(env.layers).repeat(env.steps)}
@@ -188,12 +188,12 @@ def told_of(
 ) -> InstanceGuidance | None:
     "What an agent is told of some pictures of a set; None where it needs nothing."
     if not agent.env.guided: return None
-    return told(scenes, agent.segmenter, agent.expert if "focus" in agent.env.sees else None).at(places)
+    return told(scenes, agent.segmenter, agent.expert if "focus" in agent.env.sees else None).batch(places)
 
 
 def paintable(agent: Agent, scenes: SceneSet) -> Tensor:  # (n,) long
     "Which pictures of a set an agent can paint: a guided one those that show an object."
-    return told(scenes, agent.segmenter).with_object() if agent.env.guided else torch.arange(len(scenes))
+    return told(scenes, agent.segmenter).object_indices() if agent.env.guided else torch.arange(len(scenes))
 
 # %% ../../nbs/agent/09_trained.ipynb #d75c21d3
 RATE = 0.8  # rate of the steps between two bundles

@@ -22,9 +22,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 import torch
-from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
@@ -37,9 +36,9 @@ from .attention import LookingActor
 from .networks import Actor, Critic, Discriminator
 from .buffers import Replay, mirrored
 from .rewards import L2, WGAN, Distance, Mixture, WarmStart, calibrate
-from ..guide.classify import Expert, expert_for, load_expert, save_expert, step_together
-from ..guide.guidance import GuidanceSet, Guidance, InstanceGuidance, gather, focus_maps, with_focus
-from ..guide.segment import Segmenter, load_segmenter, save_segmenter, segmenter_for
+from ..guide.classify import Expert, cached_expert, load_expert, save_expert, expert_train_step
+from ..guide.guidance import GuidanceSet, Guidance, InstanceGuidance, load_guidance, focus_maps, add_focus
+from ..guide.segment import Segmenter, load_segmenter, save_segmenter, cached_segmenter
 from ..lab import checkpoint
 from ..lab.config import ConfigError, as_dict, build, project_root, nearest
 from ..lab.machine import GraphedFunction, describe, pick_device, seed_everything, set_threads
@@ -331,20 +330,20 @@ def find_segmenter(config: TrainConfig) -> Segmenter | None:
     if config.masks == "truth": return None
     if config.segmenter: return load_segmenter(config.segmenter, config.device)
     count = min(config.images or 2000, 2000)
-    return segmenter_for(load(config.dataset, size=config.size, count=count, source="builtin"))
+    return cached_segmenter(load(config.dataset, size=config.size, count=count, source="builtin"))
 
 
 def find_expert(config: TrainConfig, scenes: SceneSet) -> Expert | None:
     "The expert that a config asks for; None where it asks for none."
     if not config.needs_expert: return None
     if config.expert: return load_expert(config.expert, config.device)
-    return expert_for(scenes, updates=10) if config.smoke else expert_for(scenes)
+    return cached_expert(scenes, updates=10) if config.smoke else cached_expert(scenes)
 
 
 def told(scenes: SceneSet, segmenter: Segmenter | None = None, expert: Expert | None = None) -> GuidanceSet:
     "What is known of every picture of a set."
-    known = gather(scenes, segmenter)
-    return known if expert is None else with_focus(known, expert, scenes.images(), scenes.labels)
+    known = load_guidance(scenes, segmenter)
+    return known if expert is None else add_focus(known, expert, scenes.images(), scenes.labels)
 
 # %% ../../nbs/agent/08_training.ipynb #5c1a0e51
 class Maps:
@@ -353,7 +352,7 @@ class Maps:
         self.segmenter, self.expert = find_segmenter(config) if config.guided else None, find_expert(config, scenes)
         self.labels, self.together, self.train = scenes.labels, config.together, None
         if config.guided: self.train = told(scenes, self.segmenter, None if config.together else self.expert)
-        self.shown = torch.arange(len(scenes)) if self.train is None else self.train.with_object()
+        self.shown = torch.arange(len(scenes)) if self.train is None else self.train.object_indices()
         if not len(self.shown): raise ConfigError(f"{scenes.title}: no picture shows an object to paint with guidance")
         has_masks = held_out.kind == "builtin" or held_out[0].mask is not None
         self.held_out = told(held_out, self.segmenter, self.expert) if config.guided or has_masks else None
@@ -363,17 +362,17 @@ class Maps:
     def guidance(self, images: Tensor, places: Tensor, generator: torch.Generator) -> Guidance | None:
         "The guidance of some training pictures, one object each (SG-26)."
         if self.train is None: return None
-        guidance = self.train.at(places).draw(generator)
+        guidance = self.train.batch(places).sample(generator)
         if self.expert is None or not self.together: return guidance
         return replace(guidance, focus=focus_maps(self.expert, images, self.labels[places]))
 
     def places(self, env: PaintingEnv, count: int) -> Tensor:
         "Which of the held-out pictures can be painted: with guidance, those that show an object."
-        return self.held_out.with_object() if env.guided and self.held_out is not None else torch.arange(count)
+        return self.held_out.object_indices() if env.guided and self.held_out is not None else torch.arange(count)
 
     def of(self, env: PaintingEnv, places: Tensor, device: torch.device) -> InstanceGuidance | None:
         "What the painter is told of some held-out pictures; None where it needs nothing."
-        return self.held_out.at(places).to(device) if env.guided and self.held_out is not None else None
+        return self.held_out.batch(places).to(device) if env.guided and self.held_out is not None else None
 
 # %% ../../nbs/agent/08_training.ipynb #5c1a0e92
 class Told(Maps):
@@ -382,7 +381,7 @@ class Told(Maps):
         "One step of that expert (SG-25: batches of 64)."
         if self.expert is None or self.optimizer is None: return
         places = torch.randint(len(images), (64,), generator=generator)
-        step_together(self.expert, self.optimizer, images[places].float() / 255, self.labels[places])
+        expert_train_step(self.expert, self.optimizer, images[places].float() / 255, self.labels[places])
 
     def state_dict(self) -> dict | None:
         "The expert, where it learns; None where nothing of this changes."
@@ -396,7 +395,10 @@ class Told(Maps):
         self.optimizer.load_state_dict(saved["optimizer"])
 
 # %% ../../nbs/agent/08_training.ipynb #b3bcdf7f
-def prepared(config: TrainConfig) -> Accelerator:
+if TYPE_CHECKING: from accelerate import Accelerator
+
+
+def prepared(config: TrainConfig) -> "Accelerator":
     "Threads, seeds and the libraries of a GPU set as a config asks; who this process is among others."
     set_threads(config.threads)
     seed_everything(config.seed)
@@ -404,6 +406,7 @@ def prepared(config: TrainConfig) -> Accelerator:
     if not on_cpu:
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
+    from accelerate import Accelerator  # half a second that painting need not wait for
     accelerator = Accelerator(cpu=on_cpu)
     if config.graphs and accelerator.num_processes > 1:
         raise ConfigError(f"graphs: expected one process, got {accelerator.num_processes}; set graphs=False")

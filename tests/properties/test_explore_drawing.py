@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from sgpaint.agent.networks import fold
 from sgpaint.agent.trained import Agent, paint_with
 from sgpaint.agent.training import build_episode, build_players, configure
-from sgpaint.guide.guidance import MOST
+from sgpaint.guide.guidance import MAX_INSTANCES
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import bounds, random_strokes
 from sgpaint.explore.drawing import (
@@ -25,7 +25,8 @@ from sgpaint.explore.widget import WidgetError
 unit = st.floats(0, 1)
 paths = st.lists(st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5)), min_size=1, max_size=30)
 inside = st.lists(st.tuples(unit, unit), min_size=1, max_size=6)
-scribbles = st.fixed_dictionaries({"instance": st.integers(0, MOST), "radius": st.floats(1e-3, 0.5), "points": inside})
+scribbles = st.fixed_dictionaries({"instance": st.integers(0, MAX_INSTANCES),
+                                    "radius": st.floats(1e-3, 0.5), "points": inside})
 
 
 def numbers(*shape, seed=0):
@@ -231,7 +232,8 @@ def test_what_is_covered_is_what_the_scribbles_say(acts):
         if isinstance(act, str): getattr(brush, act)()
         else: brush.scribble(act["points"], act["instance"], act["radius"])
         labels = label_map(brush.marks, (9, 13))
-        assert brush.coverage == {str(k): (labels == k).mean() for k in range(1, MOST + 1) if (labels == k).any()}
+        there = [k for k in range(1, MAX_INSTANCES + 1) if (labels == k).any()]
+        assert brush.coverage == {str(k): (labels == k).mean() for k in there}
         masks = brush.masks
         assert tuple(masks.shape) == (len(brush.coverage), 9, 13)
         assert (masks.sum(0) == torch.from_numpy(labels > 0)).all(), "every marked pixel in one mask"
@@ -243,7 +245,8 @@ GOOD = {"instance": 1, "radius": 0.1, "points": [[0.5, 0.5]]}
 
 
 @pytest.mark.parametrize("bad", [
-    None, 3, "all", [1], [{}], [GOOD | {"colour": 1}], [GOOD | {"instance": MOST + 1}], [GOOD | {"instance": -1}],
+    None, 3, "all", [1], [{}], [GOOD | {"colour": 1}], [GOOD | {"instance": MAX_INSTANCES + 1}],
+    [GOOD | {"instance": -1}],
     [GOOD | {"instance": 2.5}], [GOOD | {"instance": "1"}], [GOOD | {"radius": 0}], [GOOD | {"radius": 0.6}],
     [GOOD | {"radius": math.nan}], [GOOD | {"radius": "wide"}], [GOOD | {"points": []}],
     [GOOD | {"points": [[0, math.inf]]}], [GOOD | {"points": [[0, 1, 2]]}], [GOOD | {"points": "line"}],
@@ -258,8 +261,8 @@ def test_marks_that_are_no_scribbles(bad):
     assert (brush.marks, brush.coverage) == before and brush.error
 
 
-@pytest.mark.parametrize("name, bad", [("instance", 0), ("instance", MOST + 1), ("instance", 1.5), ("radius", 0.0),
-                                       ("radius", math.nan), ("radius", 0.51), ("erase", "yes")])
+@pytest.mark.parametrize("name, bad", [("instance", 0), ("instance", MAX_INSTANCES + 1), ("instance", 1.5),
+                                       ("radius", 0.0), ("radius", math.nan), ("radius", 0.51), ("erase", "yes")])
 def test_a_mask_brush_that_is_none(name, bad):
     brush = MaskBrush(numbers(3, 6, 6))
     before = getattr(brush, name)
