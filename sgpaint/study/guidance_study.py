@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from ..agent.algorithms import play
 from ..agent.trained import Agent, load_agent, paintable, told_of
 from ..agent.training import load_scenes
-from ..guide.guidance import gather
-from ..guide.segment import Segmenter, segment, segmenter_for
+from ..guide.guidance import load_guidance
+from ..guide.segment import Segmenter, cached_segmenter, segment
 from ..lab.config import is_smoke_test
 from ..lab.measure import foreground_error, iou, mse, precision, recall
 from ..lab.show import sheet
@@ -44,7 +44,7 @@ def evaluation_segmenter(dataset: str, size: int, source: str = "builtin") -> Se
     Segmenter
     """
     count = 32 if is_smoke_test() else 2000
-    return segmenter_for(load(dataset, "train", size=size, source=source, count=count), updates=3 if is_smoke_test() else 400)
+    return cached_segmenter(load(dataset, "train", size=size, source=source, count=count), updates=3 if is_smoke_test() else 400)
 
 
 def segmentation_scores(segmenter: Segmenter, canvases: Tensor, masks: Tensor) -> dict[str, float]:
@@ -99,7 +99,7 @@ def errors_by_stage(agent: Agent, scenes: SceneSet, places: Tensor) -> tuple[Ten
     dict
         `strokes`, the stages, and lists of errors by stage and picture: `whole`, `foreground`, `coarse`.
     """
-    known, target = gather(scenes), scenes.images()[places].float() / 255
+    known, target = load_guidance(scenes), scenes.images()[places].float() / 255
     mask, canvas = known.union()[places], target
     errors: dict[str, list] = {"strokes": [], "whole": [], "foreground": [], "coarse": []}
     for step, (state, _) in enumerate(play(agent.env, agent, target, told_of(agent, scenes, places)), 1):
@@ -131,7 +131,7 @@ def train_guidance_arm(seed: int, folder: Path, **parameters) -> dict:
     places = paintable(agent, scenes)
     canvas, errors = errors_by_stage(agent, scenes, places)
     segmenter = evaluation_segmenter(agent.config.dataset, agent.config.size, agent.config.source)
-    scores = segmentation_scores(segmenter, canvas, gather(scenes).union()[places])
+    scores = segmentation_scores(segmenter, canvas, load_guidance(scenes).union()[places])
     return trained | scores | {"stages": errors}
 
 # %% ../../nbs/study/02_guidance_study.ipynb #ce2e11a0
