@@ -21,7 +21,7 @@ from torch import Tensor
 BLOCK, BLOCKS = 2**20, 64  # bytes read at once; blocks read of a larger array, spread evenly
 
 
-def _feed(hasher: "hashlib._Hash", thing: object) -> None:
+def _feed(hasher: hashlib.blake2b, thing: object) -> None:
     "Add one value, in a form that no other value has."
     def head(*words: object) -> None: hasher.update((" ".join(map(str, words)) + "\n").encode())
     if isinstance(thing, Tensor):
