@@ -24,7 +24,7 @@ from ..lab.run import RunError, progress, read_metrics, atomic_write
 from ..lab.chart import curves, mean_and_error
 from ..lab.show import sheet, to_pil
 from ..stroke.page import body, page, picture_url
-from ..stroke.painting import Painting, PaintingError, beside, side_by_side
+from ..stroke.painting import Painting, PaintingError, player_extras, side_by_side
 from .compare import finished, painted
 from .tables import StudyError, plus_minus
 
@@ -153,7 +153,7 @@ def _player(exhibit):
     "The player as a part of a page."
     if exhibit.painting is None: return ""
     shown = side_by_side([exhibit.painting], target=exhibit.target)
-    return body([exhibit.painting.to_json()], shown.poster(), exhibit.name, [beside(exhibit.painting, exhibit.target)])
+    return body([exhibit.painting.to_json()], shown.poster(), exhibit.name, [player_extras(exhibit.painting, exhibit.target)])
 
 
 def exhibit_page(
