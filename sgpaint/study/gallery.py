@@ -24,7 +24,7 @@ from ..lab.run import RunError, progress, read_metrics, atomic_write
 from ..lab.chart import curves, mean_and_error
 from ..lab.show import sheet, to_pil
 from ..stroke.page import body, page, picture_url
-from ..stroke.painting import Painting, PaintingError, beside, side_by_side
+from ..stroke.painting import Painting, PaintingError, player_extras, side_by_side
 from .compare import load_run, paint_held_out
 from .tables import StudyError, plus_minus
 
@@ -201,7 +201,7 @@ def _player(entry):
     "The player as a part of a page."
     if entry.painting is None: return ""
     shown = side_by_side([entry.painting], target=entry.target)
-    return body([entry.painting.to_json()], shown.poster(), entry.name, [beside(entry.painting, entry.target)])
+    return body([entry.painting.to_json()], shown.poster(), entry.name, [player_extras(entry.painting, entry.target)])
 
 
 def entry_page(entry: Entry, data: str = "") -> str:
