@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from .saliency import guided_maps
-from .segment import fingerprint, mask_key, predicted_masks
+from .segment import mask_key, predicted_masks
+from ..lab.cache import cache_home, digest
 from ..lab.run import atomic_write
-from ..scene.datasets import cache_home
 from ..scene.loading import SceneSet
 from ..scene.record import Scene, tight_box
 
@@ -189,7 +189,7 @@ def add_focus(
     labels: Tensor,  # (n,) int64, -1 = not known
 ) -> GuidanceSet:
     "The same with the focus maps of an expert, worked out once and kept in the user's cache."
-    path = cache_home() / "focus" / f"{fingerprint(*expert.state_dict().values(), images, labels)}.npy"
+    path = cache_home() / "focus" / f"{digest(*expert.state_dict().values(), images, labels)}.npy"
     if not path.exists():
         parts = zip(images.split(64), labels.split(64), strict=True)
         found = [focus_maps(expert, some.float() / 255, classes) for some, classes in parts]
