@@ -8,7 +8,6 @@ __all__ = ['theta', 'zoom_eq21', 'pixel_matrix', 'zoom', 'pad_box']
 # %% ../../nbs/guide/00_align.ipynb #88bd932a
 import torch
 import torch.nn.functional as F
-from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
 # %% ../../nbs/guide/00_align.ipynb #02b82110
@@ -84,7 +83,9 @@ def zoom(pictures: Tensor,         # (B, C, H, W) images, canvases or masks
     "Eq 8-10: the part in the box, as large as the frame; differentiable in pictures and box."
     old, new = _sizes(pictures, box, size)
     box = box.to(pictures.dtype)
-    if not antialias: return warp_affine(pictures, pixel_matrix(box, old, new), new, align_corners=True)
+    if not antialias:
+        from kornia.geometry.transform import warp_affine  # a second that painting without guidance need not wait for
+        return warp_affine(pictures, pixel_matrix(box, old, new), new, align_corners=True)
     x, y, w, h = box.unbind(1)
     across, down = _triangles(x, w, new[1], old[1]), _triangles(y, h, new[0], old[0])
     return down[:, None] @ (pictures.flatten(1, 2) @ across.mT).unflatten(1, pictures.shape[1:3])

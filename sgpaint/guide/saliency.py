@@ -10,7 +10,6 @@ import warnings
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import sobel
 from torch import Tensor, nn
 
 from .classify import check_classes
@@ -151,6 +150,7 @@ def guided_maps(expert: nn.Module,       # pictures to logits (B, K); used as in
 def edge_maps(images: Tensor,  # (B, 3, H, W) in [0, 1]
           ) -> Tensor:     # (B, 1, H, W) in [0, 1], each picture's largest value 1
     "Sobel's edge strength, scaled as the maps are: what a detector finds that knows no class."
+    from kornia.filters import sobel  # a second that painting without guidance need not wait for
     return normalise_maps(sobel(images))
 
 # %% ../../nbs/guide/03_saliency.ipynb #a0966014
