@@ -4,34 +4,28 @@
 
 # %% auto #0
 __all__ = ['WORKING_SIDE', 'WORKING_PIXELS', 'MIN_SIDE', 'BUDGETS', 'AGENT_STROKES', 'EAGER_PIXELS', 'EAGER_STEPS',
-           'REFINE_STEPS', 'FOREGROUND_WEIGHT', 'log', 'working_size', 'working_copy', 'working_masks', 'paint',
-           'parse_colour', 'parse_palette', 'main']
+           'REFINE_STEPS', 'FOREGROUND_WEIGHT', 'log', 'working_size', 'working_copy', 'working_masks', 'paint']
 
 # %% ../../nbs/agent/10_paint.ipynb #8ef2ac9c
-import argparse
 import functools
-import inspect
 import logging
 import math
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageColor
+from PIL import Image
 from torch import Tensor, nn
 
-from ..search.losses import LOSSES, Loss
+from ..search.losses import Loss
 from ..search.objective import Constraints
 from ..search.optimize import optimize
 from ..search.polish import refine
 from .trained import paint_polished, shipped_agent
-from ..guide.segment import segment
+from ..guide.segment import segment_images
 from ..lab.image import resize
 from ..scene.picture import Picture, as_tensor, decode_picture, open_mask
 from ..stroke.blend import Background
-from ..export.export import FORMATS, export
 from ..stroke.native import ready
 from ..stroke.painting import Painting
 from ..stroke.primitive import RADIUS_MIN, RADIUS_SPAN, Primitive
@@ -79,7 +73,7 @@ def working_masks(
 ) -> Tensor | None:  # (K, h, w)
     "Masks of the copy: given ones made smaller, or what a segmenter finds."
     if masks is None: return None
-    if isinstance(masks, nn.Module): return segment(masks, image[None])[0][0].clamp(0, 1)
+    if isinstance(masks, nn.Module): return segment_images(masks, image[None])[0][0].clamp(0, 1)
     return resize(open_mask(masks, size), (image.shape[1], image.shape[2]))
 
 # %% ../../nbs/agent/10_paint.ipynb #3c1331cd
@@ -194,73 +188,3 @@ def paint(
     work = (_paint_tile, {}) if divide == 1 else (_paint_tiles, {"k": divide})
     painting = work[0](image, where, strokes, constraints=constraints, checkpoint_dir=checkpoint_dir, **work[1], **how)
     return replace(painting, size=size, provenance=painting.provenance | {"budget": budget})
-
-# %% ../../nbs/agent/10_paint.ipynb #5bae608f
-def parse_colour(word: str) -> tuple[float, float, float]:  # (r, g, b) in [0, 1]
-    "A colour in words: #112233, or an English name."
-    try:
-        levels = ImageColor.getrgb(word.strip())
-        if len(levels) != 3: raise ValueError("it is transparent")
-    except ValueError as error:
-        raise ValueError(f"colour: expected #112233 or an English name such as black, got {word.strip()!r}") from error
-    return levels[0] / 255, levels[1] / 255, levels[2] / 255
-
-
-def parse_palette(words: str) -> tuple[tuple[float, float, float], ...]:
-    "A palette in words: colours with commas between; nothing: no palette."
-    return tuple(parse_colour(word) for word in words.split(",")) if words.strip() else ()
-
-# %% ../../nbs/agent/10_paint.ipynb #204629a2
-def _words(paints: argparse.ArgumentParser) -> None:
-    "What `sgpaint paint` understands."
-    paints.add_argument("picture", type=Path, help="any picture file")
-    paints.add_argument("-o", "--output", type=Path, required=True, help=f"what to write: {', '.join(FORMATS)}")
-    paints.add_argument("-n", "--strokes", type=int, default=200)
-    paints.add_argument("-b", "--budget", choices=list(BUDGETS), default="good", help="how long it may take")
-    paints.add_argument("-m", "--mask", type=Path, help="a grey picture of the same size, white where the object is")
-    paints.add_argument("-s", "--size", type=int, help="shorter side of what is written, in pixels")
-    paints.add_argument("--primitive", default="bezier", help="bezier, line, circle, triangle or block")
-    paints.add_argument("--background", default="black", help="a colour: #112233 or a name")
-    paints.add_argument("--loss", choices=list(LOSSES), default="l2", help="what a good painting is")
-    paints.add_argument("--divide", type=int, default=1, help="paint k times k cells, each as a picture of its own")
-    paints.add_argument("--seed", type=int, default=0)
-    rules = paints.add_argument_group("what strokes are held to")
-    rules.add_argument("--palette", default="", help='the only colours there are: "#112233, #ddeeff, tomato"')
-    rules.add_argument("--grey", action="store_true", help="no colours")
-    rules.add_argument("--opaque", action="store_true", help="nothing shines through")
-    rules.add_argument("--min_width", type=float, default=Constraints().min_width,
-                       help="the smallest width of a stroke, in shares of the shorter side")
-
-# %% ../../nbs/agent/10_paint.ipynb #ff959409
-def _writable(path: Path, picture: Path, size: int | None) -> None:
-    "Refuse an output that could not be written, before anything is painted."
-    kind = path.suffix.lower()
-    if kind not in FORMATS:
-        raise ValueError(f"output: expected a name that ends in {', '.join(FORMATS)}, got {path.name!r}")
-    if size is not None and "size" not in inspect.signature(FORMATS[kind]).parameters:
-        raise ValueError(f"size: {kind} has none, as it is drawn at any size; leave it out")
-    if size is not None and size < 1: raise ValueError(f"size: expected 1 or more pixels, got {size}")
-    if path.is_dir(): raise ValueError(f"output: expected a file, got the folder {path}")
-    if not path.parent.is_dir(): raise ValueError(f"output: there is no folder {path.parent}; make it first")
-    if path.exists() and picture.exists() and path.samefile(picture):
-        raise ValueError(f"output: {path} is the picture itself; choose another name")
-
-# %% ../../nbs/agent/10_paint.ipynb #37ebbd2d
-def main(words: Sequence[str] | None = None) -> int:
-    "The console command `sgpaint`; 0, or 2 after a refusal."
-    parser = argparse.ArgumentParser("sgpaint", description="How machines paint.")
-    _words(parser.add_subparsers(dest="command", required=True).add_parser("paint", help="paint a picture in strokes"))
-    asked = parser.parse_args(words)
-    try:
-        _writable(asked.output, asked.picture, asked.size)
-        constraints = Constraints(parse_palette(asked.palette), asked.grey, asked.opaque, asked.min_width)
-        masks = None if asked.mask is None else open_mask(asked.mask)
-        painting = paint(asked.picture, asked.strokes, asked.budget, masks, asked.seed, primitive=asked.primitive,
-                         background=parse_colour(asked.background), constraints=constraints, divide=asked.divide, loss=asked.loss)
-        shorter = asked.size and asked.size / min(painting.size)
-        size = {} if not shorter else {"size": tuple(max(1, round(side * shorter)) for side in painting.size)}
-        print(export(painting, asked.output, **size))
-    except (ValueError, OSError) as error:
-        print(f"sgpaint: {error}", file=sys.stderr)
-        return 2
-    return 0

@@ -22,9 +22,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 import torch
-from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
@@ -396,7 +395,10 @@ class Told(Maps):
         self.optimizer.load_state_dict(saved["optimizer"])
 
 # %% ../../nbs/agent/08_training.ipynb #b3bcdf7f
-def prepared(config: TrainConfig) -> Accelerator:
+if TYPE_CHECKING: from accelerate import Accelerator
+
+
+def prepared(config: TrainConfig) -> "Accelerator":
     "Threads, seeds and the libraries of a GPU set as a config asks; who this process is among others."
     set_threads(config.threads)
     seed_everything(config.seed)
@@ -404,6 +406,7 @@ def prepared(config: TrainConfig) -> Accelerator:
     if not on_cpu:
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
+    from accelerate import Accelerator  # half a second that painting need not wait for
     accelerator = Accelerator(cpu=on_cpu)
     if config.graphs and accelerator.num_processes > 1:
         raise ConfigError(f"graphs: expected one process, got {accelerator.num_processes}; set graphs=False")

@@ -27,7 +27,8 @@ from ..agent.trained import Agent, paint_with
 from ..guide.guidance import MAX_INSTANCES
 from ..lab.image import resize
 from ..lab.measure import flat_colour_error
-from ..lab.show import COLOURS, sheet, to_pil
+from ..lab.chart import COLOURS
+from ..lab.show import sheet, to_pil
 from ..scene.record import Scene
 from ..stroke.blend import Background
 from ..stroke.page import picture_url, script

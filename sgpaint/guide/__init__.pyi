@@ -8,7 +8,7 @@ from .segment import evaluate_segmenter as evaluate_segmenter
 from .segment import load_segmenter as load_segmenter
 from .segment import pretrained_segmenter as pretrained_segmenter
 from .segment import save_segmenter as save_segmenter
-from .segment import segment as segment
+from .segment import segment_images as segment_images
 from .segment import train_segmenter as train_segmenter
 from .classify import AdaptedExpert as AdaptedExpert
 from .classify import Expert as Expert

@@ -8,7 +8,6 @@ __all__ = ['theta', 'zoom_eq21', 'pixel_matrix', 'zoom', 'pad_box']
 # %% ../../nbs/guide/00_align.ipynb #88bd932a
 import torch
 import torch.nn.functional as F
-from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
 # %% ../../nbs/guide/00_align.ipynb #02b82110
@@ -50,7 +49,8 @@ def theta(box: Tensor) -> Tensor:
     """
     x, y, w, h = _checked(box).unbind(1)
     zero = torch.zeros_like(x)
-    return torch.stack([w, zero, 2 * x + w - 1, zero, h, 2 * y + h - 1], 1).unflatten(1, (2, 3))
+    matrix: Tensor = torch.stack([w, zero, 2 * x + w - 1, zero, h, 2 * y + h - 1], 1).unflatten(1, (2, 3))
+    return matrix
 
 # %% ../../nbs/guide/00_align.ipynb #a25edfaa
 def _sizes(pictures, box, size):
@@ -99,13 +99,14 @@ def pixel_matrix(box: Tensor,            # (B, 4) x, y, w, h
     return torch.stack([across, zero, right, zero, down, below], 1).unflatten(1, (2, 3))
 
 # %% ../../nbs/guide/00_align.ipynb #87e9db2e
-def _triangles(low, side, count, pixels):
+def _triangles(low: Tensor, side: Tensor, count: int, pixels: int) -> Tensor:
     "(B, count, pixels) weights of bilinear sampling, each triangle as wide as the step where that is over a pixel."
     place = torch.arange(count, device=low.device, dtype=low.dtype)
     at = (low[:, None] + side[:, None] * (place + 0.5) / count) * pixels - 0.5
     wide = (side * pixels / count).clamp_min(1)[:, None, None]
     away = at[..., None] - torch.arange(pixels, device=low.device)
-    return (1 - away.abs() / wide).clamp_min(0) / wide
+    weights: Tensor = (1 - away.abs() / wide).clamp_min(0) / wide
+    return weights
 
 # %% ../../nbs/guide/00_align.ipynb #40fe039c
 def zoom(
@@ -149,10 +150,13 @@ def zoom(
     """
     old, new = _sizes(pictures, box, size)
     box = box.to(pictures.dtype)
-    if not antialias: return warp_affine(pictures, pixel_matrix(box, old, new), new, align_corners=True)
+    if not antialias:
+        from kornia.geometry.transform import warp_affine  # a second that painting without guidance need not wait for
+        return warp_affine(pictures, pixel_matrix(box, old, new), new, align_corners=True)
     x, y, w, h = box.unbind(1)
     across, down = _triangles(x, w, new[1], old[1]), _triangles(y, h, new[0], old[0])
-    return down[:, None] @ (pictures.flatten(1, 2) @ across.mT).unflatten(1, pictures.shape[1:3])
+    rows: Tensor = (pictures.flatten(1, 2) @ across.mT).unflatten(1, pictures.shape[1:3])
+    return down[:, None] @ rows
 
 # %% ../../nbs/guide/00_align.ipynb #bb24ce7e
 def pad_box(box: Tensor, margin: float) -> Tensor:

@@ -71,7 +71,8 @@ class Expert(nn.Module):
         self,
         images: Tensor,  # (B, 3, H, W) in [0, 1]
     ) -> Tensor:  # (B, classes) logits
-        return self.head(self.trunk(images - 0.5).amax((2, 3)))
+        logits: Tensor = self.head(self.trunk(images - 0.5).amax((2, 3)))
+        return logits
 
 # %% ../../nbs/guide/02_classify.ipynb #73ae2176
 def check_labels(
@@ -368,7 +369,7 @@ def cached_expert(
     rows, images, labels = has_class(scenes), scenes.images(), scenes.labels
     recipe = [list(CHANNELS), LEARNING_RATE, WEIGHT_DECAY, MAX_SHIFT, WARMUP, len(scenes.class_names), updates, batch, seed]
     name = fingerprint(images, labels, recipe)
-    def train():
+    def train() -> Expert:
         some = (images, labels) if rows.all() else (images[rows], labels[rows])
         return train_expert(*some, len(scenes.class_names), updates, batch, seed, device)
     return cached_model(f"experts/{name}", scenes.title, partial(load_expert, device=device), train, save_expert)

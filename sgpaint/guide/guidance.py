@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .saliency import guided_maps
-from .segment import fingerprint, mask_key, predicted_masks
+from .segment import fingerprint, mask_key, cached_predictions
 from ..lab.run import atomic_write
 from ..scene.datasets import cache_home
 from ..scene.loading import SceneSet
@@ -270,7 +270,7 @@ def load_guidance(scenes: SceneSet, segmenter: nn.Module | None = None) -> Guida
     4
     """
     if segmenter is not None:
-        found, boxes = predicted_masks(segmenter, scenes)
+        found, boxes = cached_predictions(segmenter, scenes)
         return GuidanceSet(found, boxes[:, None], torch.zeros_like(found[:, 0]))
     path = cache_home() / "guidance" / f"{mask_key(scenes)}.npz"
     if not path.exists():

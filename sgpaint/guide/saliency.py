@@ -10,7 +10,6 @@ import warnings
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import sobel
 from torch import Tensor, nn
 
 from .classify import check_classes
@@ -203,6 +202,7 @@ def edge_maps(images: Tensor) -> Tensor:
     >>> edge_maps(torch.eye(8).expand(1, 3, 8, 8)).max().item()
     1.0
     """
+    from kornia.filters import sobel  # takes a second to import, which painting without guidance does not need
     return normalise_maps(sobel(images))
 
 # %% ../../nbs/guide/03_saliency.ipynb #a0966014

@@ -6,9 +6,9 @@
 __all__ = ['BLOCK', 'BLOCKS', 'CHANNELS', 'WIDTH', 'SIDE', 'BOX_WEIGHT', 'BOX_BETA', 'LEARNING_RATE', 'WEIGHT_DECAY', 'WARMUP',
            'Net', 'IMAGENET_MEAN', 'IMAGENET_STD', 'Scenes', 'fingerprint', 'cached_masks', 'true_masks', 'conv_block',
            'coordinate_grid', 'straight_through_clamp', 'BoxHead', 'Segmenter', 'segmentation_losses', 'augment',
-           'segmenter_train_steps', 'new_segmenter', 'train_segmenter', 'check_pictures', 'segment', 'box_iou',
+           'segmenter_train_steps', 'new_segmenter', 'train_segmenter', 'check_pictures', 'segment_images', 'box_iou',
            'evaluate_segmenter', 'save_segmenter', 'load_segmenter', 'cached_model', 'cached_segmenter',
-           'predicted_masks', 'with_predicted_mask', 'AdaptedSegmenter', 'pretrained', 'download_weights',
+           'cached_predictions', 'with_predicted_mask', 'AdaptedSegmenter', 'pretrained', 'download_weights',
            'pretrained_segmenter']
 
 # %% ../../nbs/guide/01_segment.ipynb #930346ae
@@ -74,7 +74,7 @@ def _mask_bytes(scenes: Scenes, i: int) -> Tensor:
     scene = scenes[i]
     if scene.mask is None:
         raise DataError(f"{scene.name or f'scene {i}'} of {scenes.title} has no mask: "
-                        "let a segmenter find it (predicted_masks)")
+                        "let a segmenter find it (cached_predictions)")
     if tuple(scene.mask.shape) != (1, scenes.size, scenes.size):
         want = (1, scenes.size, scenes.size)
         raise DataError(f"{scene.name}: expected a mask of the picture's size {want}, got {tuple(scene.mask.shape)}")
@@ -327,7 +327,7 @@ def check_pictures(images: Tensor) -> None:
 
 # %% ../../nbs/guide/01_segment.ipynb #887153a7
 @torch.no_grad()
-def segment(net: nn.Module, images: Tensor, batch: int = 64) -> tuple[Tensor, Tensor]:
+def segment_images(net: nn.Module, images: Tensor, batch: int = 64) -> tuple[Tensor, Tensor]:
     """Predict the mask and the box of the object in each picture.
 
     Parameters
@@ -348,7 +348,7 @@ def segment(net: nn.Module, images: Tensor, batch: int = 64) -> tuple[Tensor, Te
 
     Examples
     --------
-    >>> masks, boxes = segment(new_segmenter(), torch.rand(2, 3, 32, 48))
+    >>> masks, boxes = segment_images(new_segmenter(), torch.rand(2, 3, 32, 48))
     >>> masks.shape, boxes.shape
     (torch.Size([2, 1, 32, 48]), torch.Size([2, 4]))
     """
@@ -393,7 +393,7 @@ def evaluate_segmenter(net: nn.Module, scenes: Scenes) -> dict[str, float]:
     truth = masks.float() / 255
     there = truth.flatten(1).amax(1) > 0.5
     if not there.any(): raise DataError(f"{scenes.title}: every mask is empty, there is nothing to find")
-    found, found_boxes = segment(net, scenes.images().float() / 255)
+    found, found_boxes = segment_images(net, scenes.images().float() / 255)
     numbers = {"iou": iou(found, truth), "recall": recall(found, truth), "precision": precision(found, truth)}
     numbers["box_iou"] = box_iou(found_boxes, boxes)
     return {name: x[there].nanmean().item() for name, x in numbers.items()}
@@ -484,11 +484,11 @@ def cached_segmenter(
     """
     recipe = [list(CHANNELS), WIDTH, BOX_WEIGHT, BOX_BETA, LEARNING_RATE, WEIGHT_DECAY, WARMUP, updates, batch, seed]
     name = fingerprint(scenes.images(), *true_masks(scenes), recipe)
-    def train(): return train_segmenter(scenes, updates, batch, seed, device)
+    def train() -> Segmenter: return train_segmenter(scenes, updates, batch, seed, device)
     return cached_model(f"segmenters/{name}", scenes.title, partial(load_segmenter, device=device), train, save_segmenter)
 
 # %% ../../nbs/guide/01_segment.ipynb #b8548cfc
-def predicted_masks(
+def cached_predictions(
     net: nn.Module,  # a Segmenter or an adapter
     scenes: Scenes,  # no masks needed
     batch: int = 64,  # pictures at once
@@ -497,7 +497,7 @@ def predicted_masks(
     images = scenes.images()
     def pieces():
         for start in progress(range(0, len(images), batch), f"masks of {scenes.title}"):
-            masks, boxes = segment(net, images[start:start + batch].float() / 255, batch)
+            masks, boxes = segment_images(net, images[start:start + batch].float() / 255, batch)
             yield (masks * 255).round().byte(), boxes
     weights = net.state_dict()
     name = fingerprint(images, list(weights), *weights.values(), type(net).__name__, getattr(net, "side", SIDE))

@@ -25,7 +25,9 @@ from .measure import mse as mse
 from .measure import psnr as psnr
 from .measure import ssim as ssim
 from .image import resize as resize
-from .show import curves as curves
 from .show import sheet as sheet
 from .show import to_pil as to_pil
 from .show import to_tensor as to_tensor
+from .chart import Chart as Chart
+from .chart import curves as curves
+from .chart import mean_and_error as mean_and_error

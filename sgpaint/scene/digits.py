@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from .readers import Sample, SampleList, PackedImage
 from .picture import DataError
@@ -107,6 +106,7 @@ def read_mat(
     name: str,  # of the variable
 ) -> np.ndarray:  # axes of length one dropped, at least one left
     "One variable of a MATLAB file."
+    import scipy.io  # a quarter of a second that only readers of MATLAB files wait for
     found = _mat(path, scipy.io.loadmat, variable_names=[name], squeeze_me=True)
     if name not in found:
         raise DataError(f"{path} holds no variable {name!r}: it is not the file it should be, download it again")
@@ -114,12 +114,14 @@ def read_mat(
 
 def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     "The variables of a MATLAB file and their shapes, without reading them."
+    import scipy.io  # a quarter of a second that only readers of MATLAB files wait for
     return {name: shape for name, shape, _ in _mat(path, scipy.io.whosmat)}
 
 # %% ../../nbs/scene/09_digits.ipynb #e29a6a78
 @functools.lru_cache(maxsize=2)
 def _pictures(path, changed):
     "All pictures of one file, kept while the file is the same."
+    import scipy.io  # a quarter of a second that only readers of MATLAB files wait for
     x = _mat(path, scipy.io.loadmat, variable_names=["X"]).get("X", np.empty(0))
     if x.ndim != 4 or x.dtype != np.uint8:
         raise DataError(f"{path}: expected X of bytes (32, 32, 3, n), got {x.dtype} {x.shape}: download it again")

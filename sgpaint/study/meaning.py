@@ -17,7 +17,7 @@ from ..agent.algorithms import play
 from ..agent.trained import Agent, load_agent, paintable, told_of
 from ..agent.training import load_scenes
 from ..guide.guidance import load_guidance
-from ..guide.segment import Segmenter, segment, cached_segmenter
+from ..guide.segment import Segmenter, segment_images, cached_segmenter
 from ..lab.config import is_smoke_test
 from ..lab.measure import foreground_error, iou, mse, precision, recall
 from ..lab.show import sheet
@@ -42,7 +42,7 @@ def found(
     masks: Tensor,  # (B, 1, S, S), the truth
 ) -> dict[str, float]:  # recall, precision and IoU in [0, 1], means
     "What a judge finds of the objects (SG-40)."
-    mask = segment(judge, canvases)[0]
+    mask = segment_images(judge, canvases)[0]
     named = {"recall": recall, "precision": precision, "iou": iou}
     return {name: measure(mask, masks).nanmean().item() for name, measure in named.items()}
 
