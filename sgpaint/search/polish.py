@@ -32,7 +32,7 @@ def painting_objective(
     "The objective for which a painting would have been optimized."
     objective, n = make_objective(image, painting.primitive, painting.background, constraints, loss,
                                   renderer=painting.renderer), len(painting)
-    objective = replace(objective, look=painting.look)
+    objective = replace(objective, opacity=painting.opacity)
     if painting.blend_mode == "plain": return objective, torch.zeros(n, dtype=torch.long)
     assert painting.masks is not None and painting.layer is not None  # a painting checks this itself
     masks = resize(painting.masks, objective.size)
