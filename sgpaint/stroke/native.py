@@ -8,7 +8,6 @@ __all__ = ['source', 'build', 'library', 'eager', 'wants_eager', 'ready', 'paint
 # %% ../../nbs/stroke/03_native.ipynb #d4d48907
 import ctypes
 import functools
-import hashlib
 import os
 import platform
 import shlex
@@ -22,6 +21,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
+from ..lab.cache import digest
 from ..lab.machine import can_compile, log
 from ..lab.run import atomic_write
 from .distance import CHORDS, STEPS, STILL, TINY
@@ -481,7 +481,7 @@ def build(folder: Path | None = None,  # None: the user's cache
     machine = ("-march=native", "-mprefer-vector-width=512") if x86 else ("-mcpu=native",)
     command = [*compiler, *_FLAGS.split(), *machine]
     target = subprocess.run([*command, "-E", "-v", "-x", "c++", os.devnull], capture_output=True, text=True)
-    key = hashlib.sha256("\n".join((source(), " ".join(command), target.stderr)).encode()).hexdigest()[:16]
+    key = digest(source(), command, target.stderr)
     path = (folder or Path(platformdirs.user_cache_dir("sgpaint"))) / f"strokes-{key}.so"
     if not path.exists():
         with atomic_write(path) as part:

@@ -15,7 +15,6 @@ from sgpaint.guide.segment import (
     Segmenter,
     box_iou,
     with_predicted_mask,
-    fingerprint,
     evaluate_segmenter,
     load_segmenter,
     segmentation_losses,
@@ -227,14 +226,6 @@ def test_box_iou_by_hand():
     a = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 0.2, 0.2]])
     b = torch.tensor([[0.25, 0.0, 0.5, 0.5], [0.5, 0.5, 0.2, 0.2]])
     assert torch.allclose(box_iou(a, b), torch.tensor([1 / 3, 0.0])) and torch.allclose(box_iou(a, a), torch.ones(2))
-
-
-def test_fingerprints_tell_apart_what_differs_at_one_place_or_in_shape():
-    a = torch.zeros(4, 6)
-    assert fingerprint(a, [1]) == fingerprint(a.clone(), [1])
-    b = a.clone()
-    b[3, 5] = 1
-    assert len({fingerprint(x, [1]) for x in (a, b, a.T, a.double())} | {fingerprint(a, [2])}) == 5
 
 
 class Painted(nn.Module):
