@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgpaint.guide.segment import (
-    IMAGENET_MEAN, IMAGENET_STD, WARMUP, check_pictures, download_weights, fingerprint, conv_block, pretrained, cached_model,
+    IMAGENET_MEAN, IMAGENET_STD, WARMUP, check_pictures, download_weights, conv_block, pretrained, cached_model,
 )
 from ..lab import checkpoint
+from ..lab.cache import digest
 from ..lab.config import ConfigError, nearest
 from ..lab.machine import pick_device
 from ..lab.run import progress
@@ -368,7 +369,7 @@ def cached_expert(
     """
     rows, images, labels = has_class(scenes), scenes.images(), scenes.labels
     recipe = [list(CHANNELS), LEARNING_RATE, WEIGHT_DECAY, MAX_SHIFT, WARMUP, len(scenes.class_names), updates, batch, seed]
-    name = fingerprint(images, labels, recipe)
+    name = digest(images, labels, recipe)
     def train() -> Expert:
         some = (images, labels) if rows.all() else (images[rows], labels[rows])
         return train_expert(*some, len(scenes.class_names), updates, batch, seed, device)

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from .saliency import guided_maps
-from .segment import fingerprint, mask_key, cached_predictions
+from .segment import mask_key, cached_predictions
+from ..lab.cache import cache_home, digest
 from ..lab.run import atomic_write
-from ..scene.datasets import cache_home
 from ..scene.loading import SceneSet
 from ..scene.record import Scene, tight_box
 
@@ -322,7 +322,7 @@ def add_focus(known: GuidanceSet, expert: nn.Module, images: Tensor, labels: Ten
     GuidanceSet
         `known` with its field `focus`.
     """
-    path = cache_home() / "focus" / f"{fingerprint(*expert.state_dict().values(), images, labels)}.npy"
+    path = cache_home() / "focus" / f"{digest(*expert.state_dict().values(), images, labels)}.npy"
     if not path.exists():
         parts = zip(images.split(64), labels.split(64), strict=True)
         found = [focus_maps(expert, some.float() / 255, classes) for some, classes in parts]

@@ -7,8 +7,6 @@ __all__ = ['DEFAULT_COUNTS', 'sample_picture', 'read_scene', 'SceneSet', 'cached
            'check_dataset', 'hflip']
 
 # %% ../../nbs/scene/14_loading.ipynb #86a3928b
-import hashlib
-import json
 import math
 import multiprocessing
 from collections.abc import Iterator, Sequence
@@ -21,11 +19,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..lab.cache import cache_home, digest
 from ..lab.config import ConfigError
 from ..lab.registry import RegistryError
 from ..lab.run import atomic_write
 from .crop import CROP_RULE, SUBJECT_RULE, crop_square, crop_box, crop_instances, isolate_subject
-from .datasets import DATASETS, Dataset, FoundDataset, MixedDataset, cache_home, check_name, find, list_samples
+from .datasets import DATASETS, Dataset, FoundDataset, MixedDataset, check_name, find, list_samples
 from .readers import SPLITS, Sample, PackedImage
 from .picture import DataError, as_tensor, decode_picture, open_ids, open_mask
 from .procedural import CLASSES, draw, draw_arrays
@@ -199,32 +198,27 @@ def _files(scenes, sample):
     if scenes.cropped and sample.mask: yield sample.mask
     if sample.instances: yield sample.instances.file
 
-def _fingerprint(scenes):
-    "What the pictures are made of: of the files, names, sizes and times; of the built-in scenes, two of them."
-    digest, stamps = hashlib.sha256(), {}
-    if scenes.kind == "builtin":
-        digest.update(draw_arrays(scenes.subject, scenes.seeds[:2], (32, 32))[0].tobytes())
+def _content(scenes):
+    "What the pictures are made of: of files, names, sizes and times; of the built-in scenes, two of them."
+    stamps = {}
+    yield draw_arrays(scenes.subject, scenes.seeds[:2], (32, 32))[0] if scenes.kind == "builtin" else None
     for sample in scenes.samples:
-        digest.update(f"{sample.name} {sample.label} {sample.instances and sample.instances.labels}\n".encode())
-        if isinstance(sample.image, np.ndarray):
-            digest.update(sample.image.tobytes())
+        yield f"{sample.name} {sample.label} {sample.instances and sample.instances.labels}"
+        if isinstance(sample.image, np.ndarray): yield sample.image
         for file in _files(scenes, sample):
             if file not in stamps and not file.exists():
                 raise DataError(f"{file} is listed by {scenes.found.title} but is not there")
             stamps[file] = stamps.get(file) or file.stat()
-            digest.update(f"{stamps[file].st_size} {stamps[file].st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+            yield stamps[file].st_size, stamps[file].st_mtime_ns
 
 # %% ../../nbs/scene/14_loading.ipynb #6d050b5d
 def _cache_path(scenes):
     "The file for exactly these pictures at this size."
     if isinstance(scenes, MixedSceneSet):
-        parts = [[_cache_path(s).name for s in scenes.sets], scenes.set_index.tolist(), scenes.scene_index.tolist()]
-        name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
-        return cache_home() / "scenes" / f"{scenes.dataset}-{scenes.split}-{scenes.size}-{name}.npy"
-    key = {"dataset": scenes.dataset, "content": _fingerprint(scenes), "split": scenes.split, "size": scenes.size,
-           "count": len(scenes), "seed": scenes.seed, "rule": SUBJECT_RULE if scenes.cropped else CROP_RULE}
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]
+        name = digest([_cache_path(s).name for s in scenes.sets], scenes.set_index, scenes.scene_index)
+    else:
+        rule = SUBJECT_RULE if scenes.cropped else CROP_RULE
+        name = digest(scenes.dataset, scenes.split, scenes.size, len(scenes), scenes.seed, rule, *_content(scenes))
     return cache_home() / "scenes" / f"{scenes.dataset}-{scenes.split}-{scenes.size}-{name}.npy"
 
 # %% ../../nbs/scene/14_loading.ipynb #5ea23bb8
