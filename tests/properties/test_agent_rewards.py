@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sgpaint.agent.networks import Discriminator
 from sgpaint.agent.rewards import L2, WGAN, Mixture, WarmStart, calibrate
-from sgpaint.lab.objectives import wgan_critic_loss
+from sgpaint.agent.discriminators import wgan_critic_loss
 
 
 def distances():
