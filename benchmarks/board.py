@@ -14,14 +14,15 @@ from optimize import photograph
 from painterly import painterly
 from torch import Tensor
 
-from sgpaint.search.optimize import Task, optimize, place, refine, rounds, shrunk
+from sgpaint.search.optimize import Task, optimize, place, refine, rounds
 from sgpaint.agent.paint import paint
 from sgpaint.agent.trained import SHIPPED, paint_polished, paint_with, shipped_agent
+from sgpaint.lab.image import resize
 from sgpaint.lab.machine import describe
 from sgpaint.lab.measure import mse, psnr, ssim
 from sgpaint.lab.run import save_json
 from sgpaint.lab.show import sheet
-from sgpaint.scene.loading import open_image
+from sgpaint.scene.picture import open_picture
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import BEZIER
 
@@ -100,7 +101,7 @@ def photos(count: int) -> dict[str, Tensor]:
     if not count or "SGPAINT_DATA" not in os.environ or not folder.is_dir(): return {}
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
     chosen = files[::max(1, len(files) // count)][:count]
-    return {f"photo {i}": shrunk(open_image(file), 128) for i, file in enumerate(chosen)}
+    return {f"photo {i}": resize(open_picture(file), 128, enlarge=False) for i, file in enumerate(chosen)}
 
 
 def means(found: dict[str, dict], pictures: list[str]) -> Iterator[str]:
@@ -128,7 +129,7 @@ def square(image: Tensor) -> Tensor:
     "The middle, as a small square."
     side = min(image.shape[1:])
     top, left = ((length - side) // 2 for length in image.shape[1:])
-    return shrunk(image[:, top:top + side, left:left + side], SIDE)
+    return resize(image[:, top:top + side, left:left + side], SIDE, enlarge=False)
 
 
 def pictures_of(found: dict[str, dict], images: dict[str, Tensor], ways: list[str], out: Path) -> None:

@@ -17,8 +17,9 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
-from sgpaint.search.optimize import optimize, refine, shrunk
+from sgpaint.search.optimize import optimize, refine
 from sgpaint.agent.paint import BUDGETS, paint
+from sgpaint.lab.image import resize
 from sgpaint.lab.machine import describe
 from sgpaint.lab.measure import ssim
 from sgpaint.lab.show import to_pil
@@ -34,7 +35,7 @@ LADDER = (10, 20, 30, 50, 80, 120, 200, 400, 800, 1600)  # steps at which `optim
 
 def photograph(name: str, side: int = 128) -> Tensor:  # (3, H, W)
     "One of the photographs that come with scikit-image."
-    return shrunk(torch.from_numpy(getattr(data, name)()).permute(2, 0, 1).float() / 255, side)
+    return resize(torch.from_numpy(getattr(data, name)()).permute(2, 0, 1).float() / 255, side, enlarge=False)
 
 
 def decibels(canvas: Tensor, image: Tensor) -> float: return -10 * math.log10(F.mse_loss(canvas, image).item())

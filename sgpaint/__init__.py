@@ -1,14 +1,21 @@
+"""sgpaint: learn, and experiment with, how machines paint.
+
+The three first calls:
+
+>>> from sgpaint import paint
+>>> painting = paint("me.jpg", strokes=200)       # any picture, stroke by stroke, in seconds
+
+>>> from sgpaint import configure, train
+>>> result = train(configure(dataset="birds"))    # train an agent by reinforcement learning, in minutes
+
+>>> from sgpaint import load_agent
+>>> agent = load_agent("runs/first")              # the trained agent; agent.paint(image) gives a Painting
+
+Each package has the same form: `dir(sgpaint.stroke)` lists what a user should import, `help(sgpaint.stroke)` begins
+with the first calls. Importing `sgpaint` imports nothing else; each name is loaded when it is first used.
+"""
+import lazy_loader
+
 __version__ = "0.1.0"
-__all__ = ["paint"]
 
-TYPE_CHECKING = False  # true for type checkers alone: `import sgpaint` stays instant
-if TYPE_CHECKING:
-    from .agent.paint import paint as paint
-
-
-def __getattr__(name):
-    "`sgpaint.paint`, fetched when it is first asked for."
-    if name == "paint":
-        from .agent.paint import paint
-        return paint
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

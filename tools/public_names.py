@@ -1,4 +1,4 @@
-"""Print the public names of the package, one `module.name` a line, read from each module's __all__."""
+"""Print the public names of the library, one `package.name` a line: those that the `__init__.pyi` files list."""
 import ast
 from pathlib import Path
 
@@ -6,13 +6,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def public_names(root: Path = ROOT) -> list[str]:
-    "Sorted `sgpaint.room.module.name` of every exported module under `root`."
+    "Sorted `sgpaint.name` and `sgpaint.package.name` of every stub under `root`."
     names = []
-    for path in (root / "sgpaint").rglob("*.py"):
-        module = ".".join(path.relative_to(root).with_suffix("").parts)
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-                names += [f"{module}.{name}" for name in ast.literal_eval(node.value)]
+    for stub in (root / "sgpaint").rglob("__init__.pyi"):
+        package = ".".join(stub.parent.relative_to(root).parts)
+        for node in ast.parse(stub.read_text()).body:
+            if isinstance(node, ast.ImportFrom):
+                names += [f"{package}.{alias.asname or alias.name}" for alias in node.names]
     return sorted(names)
 
 

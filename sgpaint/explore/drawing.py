@@ -20,12 +20,12 @@ import torch
 import traitlets
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torch.nn import functional as F
 
 import sgpaint
 from ..search.optimize import optimize
 from ..agent.trained import Agent, paint_with
 from ..guide.guidance import MOST
+from ..lab.image import resize
 from ..lab.measure import flat_colour_error
 from ..lab.show import COLOURS, sheet, to_pil
 from ..scene.record import Scene
@@ -265,7 +265,7 @@ def _with_labels(pictures, labels):
     h, w = pictures[0].shape[1:]
     side = min(1, 160 / max(h, w))
     size = max(1, round(h * side)), max(1, round(w * side))
-    small = [F.interpolate(p[None], size, mode="area")[0] for p in pictures]
+    small = [resize(p, size) for p in pictures]
     return sheet(small, columns=5, labels=labels, scale=max(1, 160 // max(size)))
 
 # %% ../../nbs/explore/02_drawing.ipynb #81b99e01

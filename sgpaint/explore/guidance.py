@@ -23,8 +23,8 @@ import sgpaint
 from ..guide.align import theta, zoom
 from ..guide.classify import Expert, answers
 from ..guide.saliency import edges, energy_inside, guided_maps
-from ..guide.segment import at_side
 from ..lab.config import nearest
+from ..lab.image import resize
 from ..lab.show import to_pil
 from ..scene.record import Scene
 from ..stroke.page import picture_url, script
@@ -212,7 +212,7 @@ def _as_seen(one, side, number):
     long, short = max(image.shape[1:]), min(image.shape[1:])
     refuse(not side or long <= WIDEST * short,
            f"picture {number}: expected sides of at most {WIDEST} to 1, got {tuple(image.shape[1:])}; crop it")
-    return at_side(image[None], side)[0].clamp(0, 1) if side else image
+    return resize(image, side) if side else image
 
 
 @dataclass(frozen=True)
@@ -319,8 +319,8 @@ def _says(questions, picture):
 def _share(focus, parts):
     "The share of a map's energy inside the parts; None where either is not known."
     if parts is None or not focus.any(): return None
-    inside = F.interpolate(parts[None], focus.shape[1:], mode="bilinear", antialias=True).clamp(0, 1)
-    return energy_inside(focus[None], inside).item()
+    inside = resize(parts, (focus.shape[1], focus.shape[2]))
+    return energy_inside(focus[None], inside[None]).item()
 
 
 def _shared(share, parts):

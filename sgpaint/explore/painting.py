@@ -18,12 +18,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 import sgpaint
-from ..agent.trained import as_picture, load_agent, paint_with
-from ..guide.align import tight_box, zoom
+from ..agent.trained import load_agent, paint_with
+from ..guide.align import zoom
 from ..guide.saliency import focus_distance
 from ..lab.measure import foreground_error, mse
 from ..lab.show import to_pil
-from ..scene.record import Scene
+from ..scene.picture import open_picture
+from ..scene.record import Scene, tight_box
 from ..stroke import page
 from ..stroke.painting import Painting, beside, side_by_side
 from ..stroke.primitive import bounds
@@ -39,7 +40,7 @@ def pictured(
     target: Tensor | Image.Image | str | Path | Scene,
 ) -> Tensor:  # (3, H, W) in [0, 1]
     "A picture in any form as a tensor."
-    return as_picture(target.image if isinstance(target, Scene) else target)
+    return open_picture(target.image if isinstance(target, Scene) else target)
 
 
 def checked(paintings: Sequence[Painting]) -> Sequence[Painting]:
@@ -60,7 +61,7 @@ def panels_of(
     boxes: list[list[float]] = []
     if target is None: return boxes, crops
     if painting.masks is not None:
-        found = tight_box(painting.masks[:, None])
+        found = tight_box(painting.masks)
         boxes = found.tolist()
         for i, box in enumerate(found[:SHOWN]):
             crops[f"aligned, instance {i}"] = to_pil(zoom(target[None], box[None], (96, 96))[0].clamp(0, 1))

@@ -9,18 +9,15 @@ __all__ = ['LONGEST', 'shown_size', 'opened', 'WidgetError', 'refuse', 'Explorer
 import html
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
-from ..agent.trained import as_picture
-from ..lab.show import to_tensor
-from ..scene.picture import open_picture
+from ..lab.image import resize
+from ..scene.picture import Picture, as_tensor, decode_picture
 from ..scene.record import Scene
 from ..stroke.page import picture_url
 
@@ -35,19 +32,12 @@ def shown_size(size: tuple[int, int],  # (H, W) of a picture
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 # %% ../../nbs/explore/00_widget.ipynb #ef1dca29
-def opened(picture: Tensor | Image.Image | Scene | str | Path,  # (3, H, W) in [0, 1], a PIL image, a scene, or a file
+def opened(picture: Picture | Scene,  # (3, H, W) in [0, 1], a PIL image, an array, a scene, or a file
            ) -> tuple[Tensor, tuple[int, int]]:  # (3, h, w) at its shown size, and its own (H, W)
     "A picture ready for a widget; a large one is shrunk before it takes much memory."
-    if isinstance(picture, str | Path): picture = open_picture(picture)
-    if isinstance(picture, Image.Image) and 0 not in picture.size:
-        full = picture.height, picture.width
-        h, w = shown_size(full)
-        return to_tensor(picture.convert("RGB").resize((w, h), Image.Resampling.BOX)), full
-    found = as_picture(picture.image if isinstance(picture, Scene) else picture)
-    if 0 in found.shape: raise ValueError(f"expected a picture of 1 or more pixels, got {tuple(found.shape)}")
-    full = found.shape[1], found.shape[2]
-    size = shown_size(full)
-    return (found if size == full else F.interpolate(found[None], size, mode="area")[0]), full
+    found = decode_picture(picture.image if isinstance(picture, Scene) else picture)
+    full = (found.height, found.width) if isinstance(found, Image.Image) else (found.shape[1], found.shape[2])
+    return as_tensor(resize(found, shown_size(full))), full
 
 # %% ../../nbs/explore/00_widget.ipynb #82a9b87d
 class WidgetError(traitlets.TraitError, ValueError):

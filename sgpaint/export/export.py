@@ -29,7 +29,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from ..lab.run import write_aside
+from ..lab.run import atomic_write
 from ..lab.show import to_pil
 from ..stroke.blend import background_colour, look
 from ..stroke.painting import Painting, PaintingError, _stencil
@@ -329,6 +329,8 @@ def _mark(row, primitive, size):
 
 def _marks(painting, size):
     "The marks of a painting, its look applied."
+    _refuse(painting.renderer == "exact", f"an SVG has the outlines of the exact renderer, not what the renderer "
+            f"{painting.renderer} draws; choose .png, .gif, .webp or .mp4")
     primitive = find_primitive(painting.primitive)
     rows = look(painting.strokes, painting.look, primitive).double().tolist()
     return [_mark(row, primitive, size) for row in rows]
@@ -351,7 +353,7 @@ def _stencilled(painting, size):
     "8-bit masks [(h, w)], and which of them each stroke has."
     if painting.blend_mode == "plain": return [], []
     s = _stencil(painting, size, 0, len(painting))
-    return list((s.masks[0] * 255).round().byte().numpy()), list(s.which)
+    return list((s.masks[0] * 255).round().byte().numpy()), list(s.index)
 
 
 def _redrawn(painting, marks, size, at):
@@ -518,7 +520,7 @@ def save_svg(painting: Painting, path: str | Path,
              ) -> Path:
     "Write the painting as SVG."
     text = to_svg(painting, size)
-    with write_aside(path) as part: part.write_text(text, encoding="utf-8")
+    with atomic_write(path) as part: part.write_text(text, encoding="utf-8")
     return Path(path)
 
 
@@ -529,7 +531,7 @@ def save_png(painting: Painting, path: str | Path,
     picture, notes = to_pil(painting.render(_checked(painting, size))), PngInfo()
     notes.add_itxt("Title", _sound(painting.title))
     notes.add_itxt("Provenance", json.dumps(painting.provenance))
-    with write_aside(path) as part: picture.save(part, "PNG", pnginfo=notes)
+    with atomic_write(path) as part: picture.save(part, "PNG", pnginfo=notes)
     return Path(path)
 
 
@@ -613,7 +615,7 @@ def save_csv(painting: Painting, path: str | Path,
              ) -> Path:
     "Write the strokes as polylines in millimetres, a row a point, under a header of comments."
     lines = to_polylines(painting, width_mm, y, tolerance_mm)
-    with write_aside(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         for said in _csv_head(painting, width_mm, y, tolerance_mm): file.write(f"# {said}\n")
         table = csv.writer(file, lineterminator="\n")
         table.writerow(_COLUMNS)
@@ -722,7 +724,7 @@ def animate(painting: Painting,
     _refuse(isinstance(fps, int | float) and 0.1 <= fps <= 50, f"fps: expected 0.1 to 50 frames a second, got {fps!r}")
     _refuse(isinstance(hold, int | float) and 0 <= hold <= HOLD, f"hold: expected 0 to {HOLD:g} seconds, got {hold!r}")
     pictures = (to_pil(frame) for frame in painting.frames(_every(painting, every, size), size))
-    with write_aside(path) as part: _FILMS[kind](painting, part, pictures, size, float(fps), float(hold))
+    with atomic_write(path) as part: _FILMS[kind](painting, part, pictures, size, float(fps), float(hold))
     return Path(path)
 
 # %% ../../nbs/export/00_export.ipynb #204e2349

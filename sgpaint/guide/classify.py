@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgpaint.guide.segment import (
-    IMAGENET_MEAN, IMAGENET_STD, RISE, at_side, check_pictures, downloaded, fingerprint, layer, pretrained, once,
+    IMAGENET_MEAN, IMAGENET_STD, RISE, check_pictures, downloaded, fingerprint, layer, pretrained, once,
 )
 from ..lab import checkpoint
 from ..lab.config import ConfigError, nearest
 from ..lab.machine import pick_device
 from ..lab.run import progress
-from ..scene.datasets import DataError
+from ..lab.image import resize
 from ..scene.loading import SceneSet
+from ..scene.picture import DataError
 
 # %% ../../nbs/guide/02_classify.ipynb #faf81abb
 CHANNELS, SIDE = (32, 64, 128, 128), 64  # of the convolutions; pixels a side it is trained at
@@ -170,7 +171,7 @@ def answers(
     for some in images.split(batch):
         seen = some.to(device).float() / 255 if some.dtype == torch.uint8 else some.to(device)
         check_pictures(seen)
-        out.append(expert(at_side(seen, side) if side else seen).to(images.device))
+        out.append(expert(resize(seen, side, clamp=False) if side else seen).to(images.device))
     expert.train(training)
     return torch.cat(out)
 
@@ -260,7 +261,7 @@ class AdaptedExpert(nn.Module):
         self,
         images: Tensor,  # (B, 3, H, W) in [0, 1], any size
     ) -> Tensor:  # (B, our classes) logits; those of classes it does not know are the lowest
-        out = self.net((at_side(images, self.side) - self.mean) / self.std)
+        out = self.net((resize(images, self.side, clamp=False) - self.mean) / self.std)
         logits = out if self.output is None else out[self.output]
         if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] <= max(self.columns):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

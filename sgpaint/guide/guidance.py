@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .align import tight_box
 from .saliency import guided_maps
 from .segment import fingerprint, mask_key, masks_by
-from ..lab.run import write_aside
+from ..lab.run import atomic_write
 from ..scene.datasets import cache_home
 from ..scene.loading import SceneSet
-from ..scene.record import Scene, tight_boxes
+from ..scene.record import Scene, tight_box
 
 # %% ../../nbs/guide/04_guidance.ipynb #70a7590a
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def _row(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     assert found is not None  # `mask_key` has refused a set without masks
     order = found.sum((1, 2)).argsort(descending=True, stable=True)[:MOST]
     found = found[order]
-    boxes = scene.boxes[order] if scene.boxes is not None else tight_boxes(found)
+    boxes = scene.boxes[order] if scene.boxes is not None else tight_box(found)
     parts = torch.zeros(scene.size)
     for number, mask in enumerate((scene.parts or {}).values()): parts[mask[0] > 0.5] = number + 1
     return (found * 255).round().byte().numpy(), boxes.numpy(), parts.byte().numpy()
@@ -166,7 +165,7 @@ def gather(
     path = cache_home() / "guidance" / f"{mask_key(scenes)}.npz"
     if not path.exists():
         masks, boxes, parts = _gathered(scenes)
-        with write_aside(path) as aside, open(aside, "wb") as file:
+        with atomic_write(path) as aside, open(aside, "wb") as file:
             np.savez_compressed(file, masks=masks, boxes=boxes, parts=parts)
     with np.load(path) as kept: return GuidanceSet(*(torch.from_numpy(kept[key]) for key in ("masks", "boxes", "parts")))
 
@@ -195,5 +194,5 @@ def with_focus(
         parts = zip(images.split(64), labels.split(64), strict=True)
         found = [focus_maps(expert, some.float() / 255, classes) for some, classes in parts]
         maps = (torch.cat(found) * 255).round().byte()
-        with write_aside(path) as aside, open(aside, "wb") as file: np.save(file, maps.numpy())
+        with atomic_write(path) as aside, open(aside, "wb") as file: np.save(file, maps.numpy())
     return replace(known, focus=torch.from_numpy(np.load(path)))

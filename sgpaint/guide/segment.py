@@ -6,8 +6,8 @@
 __all__ = ['BLOCK', 'BLOCKS', 'CHANNELS', 'WIDTH', 'SIDE', 'BOX_WEIGHT', 'BOX_BEND', 'RATE', 'DECAY', 'RISE', 'Net',
            'IMAGENET_MEAN', 'IMAGENET_STD', 'Scenes', 'fingerprint', 'kept', 'masks_of', 'layer', 'places', 'inside',
            'BoxHead', 'Segmenter', 'losses', 'varied', 'segmenter_steps', 'new_segmenter', 'train_segmenter',
-           'check_pictures', 'at_side', 'segment', 'box_iou', 'held_out_figures', 'save_segmenter', 'load_segmenter',
-           'once', 'segmenter_for', 'masks_by', 'filled', 'AdaptedSegmenter', 'pretrained', 'downloaded',
+           'check_pictures', 'segment', 'box_iou', 'held_out_figures', 'save_segmenter', 'load_segmenter', 'once',
+           'segmenter_for', 'masks_by', 'filled', 'AdaptedSegmenter', 'pretrained', 'downloaded',
            'pretrained_segmenter']
 
 # %% ../../nbs/guide/01_segment.ipynb #930346ae
@@ -27,14 +27,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .align import tight_box
 from ..lab import checkpoint
 from ..lab.config import ConfigError, nearest
 from ..lab.machine import pick_device
 from ..lab.measure import iou, precision, recall
-from ..lab.run import progress, write_aside
-from ..scene.datasets import DataError, cache_home
-from ..scene.record import Scene
+from ..lab.run import progress, atomic_write
+from ..lab.image import resize
+from ..scene.datasets import cache_home
+from ..scene.picture import DataError
+from ..scene.record import Scene, tight_box
 
 # %% ../../nbs/guide/01_segment.ipynb #e9fb55bd
 class Scenes(Protocol):
@@ -96,7 +97,7 @@ def kept(
     path = cache_home() / "masks" / f"{name}.npy"
     boxes = path.with_suffix(".boxes.npy")
     if not (path.exists() and boxes.exists()):
-        with write_aside(path) as aside, write_aside(boxes) as aside_boxes:
+        with atomic_write(path) as aside, atomic_write(boxes) as aside_boxes:
             out, found = np.lib.format.open_memmap(aside, "w+", np.uint8, (count, 1, size, size)), []
             at = 0
             for masks, some in pieces:
@@ -280,13 +281,6 @@ def check_pictures(images: Tensor) -> None:
                          "divide bytes by 255")
 
 
-def at_side(images: Tensor, side: int) -> Tensor:
-    "Pictures whose shorter side is `side`, antialiased where they shrink."
-    h, w = images.shape[-2:]
-    if min(h, w) == side: return images
-    size = max(1, round(h * side / min(h, w))), max(1, round(w * side / min(h, w)))
-    return F.interpolate(images, size, mode="bilinear", antialias=True)
-
 # %% ../../nbs/guide/01_segment.ipynb #887153a7
 @torch.no_grad()
 def segment(
@@ -299,7 +293,7 @@ def segment(
     device, training, side, out = next(net.parameters()).device, net.training, getattr(net, "side", SIDE), []
     net.eval()
     for some in images.split(batch):
-        logits, boxes = net(at_side(some.to(device), side))
+        logits, boxes = net(resize(some.to(device), side, clamp=False))
         if logits.shape[-2:] != some.shape[-2:]: logits = F.interpolate(logits, some.shape[-2:], mode="bilinear")
         out.append((logits.sigmoid().to(images), boxes.to(images)))
     net.train(training)

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .run import RunError, save_json, write_aside
+from .run import RunError, save_json, atomic_write
 
 # %% ../../nbs/lab/04_checkpoint.ipynb #b6b2d414
 class CheckpointError(ValueError):
@@ -130,7 +130,7 @@ def save(path: str | Path,  # the folder to make
     _recover(path)
     old = path.with_name(f".{path.name}.old")
     try:
-        with write_aside(path) as aside:
+        with atomic_write(path) as aside:
             aside.mkdir()
             files = _spread(_ready(tensors), most)
             for name, part in files.items(): save_file(part, aside / name)

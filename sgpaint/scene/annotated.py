@@ -9,7 +9,8 @@ __all__ = ['cub_masks', 'list_cub', 'list_cars', 'list_celeba']
 from pathlib import Path
 
 from .digits import read_mat
-from .listing import DataError, Entry, Listing, read_rows
+from .listing import Entry, Listing, read_rows
+from .picture import DataError
 
 # %% ../../nbs/scene/10_annotated.ipynb #1d310004
 def cub_masks(

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from .listing import DataError
-from .record import Scene, tight_boxes
+from ..lab.image import resize
+from .picture import DataError
+from .record import Scene, tight_box
 
 # %% ../../nbs/scene/13_crop.ipynb #0471d2f7
-CROP_RULE = "centre square of the shorter side, antialiased bicubic"
+CROP_RULE = "centre square of the shorter side, antialiased bicubic, reduced first"
 
 def centre_square(
     width: int,
@@ -33,7 +34,7 @@ def squared(
 ) -> Image.Image:  # size x size
     "Crop the centre square and resize it, antialiased."
     left, top, side = centre_square(*picture.size)
-    return picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    return resize(picture, (size, size), box=(left, top, left + side, top + side))
 
 # %% ../../nbs/scene/13_crop.ipynb #86d584d7
 def squared_instances(
@@ -77,8 +78,7 @@ def _window(planes, left, top, side, size):
     h, w = planes.shape[-2:]
     padded = F.pad(planes, (max(-left, 0), max(left + side - w, 0), max(-top, 0), max(top + side - h, 0)))
     x, y = max(left, 0), max(top, 0)
-    cut = padded[None, :, y:y + side, x:x + side]
-    return F.interpolate(cut, (size, size), mode="bilinear", align_corners=False, antialias=True)[0].clamp(0, 1)
+    return resize(padded[:, y:y + side, x:x + side], (size, size))
 
 # %% ../../nbs/scene/13_crop.ipynb #ea9ae10d
 def subject_only(
@@ -90,7 +90,7 @@ def subject_only(
         raise DataError(f"{scene.name}: a subject is cut out by its mask, and this scene has none; "
                         "segment the pictures first, or choose a set with masks")
     (h, w), subject = scene.size, scene.instances[:1]
-    box = tight_boxes(subject)[0] * torch.tensor([w, h, w, h])
+    box = tight_box(subject)[0] * torch.tensor([w, h, w, h])
     side = int(box[2:].max().round())
     left, top = (int(v) for v in (box[:2] + box[2:] / 2 - side / 2).round())
     def cut(planes): return _window(planes, left, top, side, size or min(h, w))
@@ -98,6 +98,6 @@ def subject_only(
     if not mask.any(): mask = (cut(subject) == cut(subject).max()).float()  # thinner than half a pixel
     image = cut(scene.image * subject) * (cut(subject) > 0)
     parts = {name: (cut(part * subject) >= 0.5).float() * mask for name, part in (scene.parts or {}).items()}
-    return replace(scene, image=image, mask=mask, instances=mask, boxes=tight_boxes(mask),
+    return replace(scene, image=image, mask=mask, instances=mask, boxes=tight_box(mask),
                    labels=None if scene.labels is None else scene.labels[:1],
                    parts=parts if scene.parts is not None else None, name=f"{scene.name} cropped")

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-from .listing import DataError, Entry, Listing, Packed
+from .listing import Entry, Listing, Packed
+from .picture import DataError
 
 # %% ../../nbs/scene/09_digits.ipynb #f1c61726
 def read_idx(

@@ -15,7 +15,7 @@ from ..lab.config import ConfigError, nearest
 from .birds import BIRD_PARTS, BIRDS, bird_scene
 from .cars import CAR_PARTS, CARS, car_scene
 from .raster import Drawing, finish
-from .record import Scene, tight_boxes
+from .record import Scene, tight_box
 from .streets import street_scene
 
 # %% ../../nbs/scene/07_procedural.ipynb #38dfbc2d
@@ -59,7 +59,7 @@ def draw(
     parts = {name: torch.from_numpy(drawing.part == k + 1)[None].float() for k, name in enumerate(PARTS[subject])}
     return Scene(
         image=torch.from_numpy(drawing.image), mask=torch.from_numpy(drawing.owner > 0)[None].float(),
-        instances=instances, boxes=tight_boxes(instances), labels=torch.tensor(labels), class_names=CLASSES[subject],
+        instances=instances, boxes=tight_box(instances), labels=torch.tensor(labels), class_names=CLASSES[subject],
         parts=parts, name=f"{subject}-{seed}", source=f"built-in {subject} v{VERSION}", facts=facts)
 
 # %% ../../nbs/scene/07_procedural.ipynb #5b32e82f

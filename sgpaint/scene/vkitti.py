@@ -9,7 +9,8 @@ __all__ = ['VEHICLES', 'TEST_SCENE', 'scenes_of', 'list_vkitti']
 from collections.abc import Iterator
 from pathlib import Path
 
-from .listing import DataError, Entry, Instances, Listing, read_rows
+from .listing import Entry, Instances, Listing, read_rows
+from .picture import DataError
 
 # %% ../../nbs/scene/11_vkitti.ipynb #808c59c5
 VEHICLES = ("Car", "Van", "Truck", "Bus")

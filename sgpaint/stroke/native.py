@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..lab.machine import can_compile, log
-from ..lab.run import write_aside
+from ..lab.run import atomic_write
 from .distance import CHORDS, STEPS, STILL, TINY
 from .primitive import PRIMITIVES, RADIUS_MIN, RADIUS_SPAN, Primitive
 
@@ -484,7 +484,7 @@ def build(folder: Path | None = None,  # None: the user's cache
     key = hashlib.sha256("\n".join((source(), " ".join(command), target.stderr)).encode()).hexdigest()[:16]
     path = (folder or Path(platformdirs.user_cache_dir("sgpaint"))) / f"strokes-{key}.so"
     if not path.exists():
-        with write_aside(path) as part:
+        with atomic_write(path) as part:
             subprocess.run([*command, "-x", "c++", "-", "-o", str(part)], input=source(), text=True, check=True,
                            capture_output=True)
     return path

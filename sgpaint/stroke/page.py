@@ -19,17 +19,19 @@ from PIL import Image
 from .blend import BACKGROUNDS, LOOKS
 from .distance import CHORDS, STEPS
 from .primitive import PRIMITIVES, RADIUS_MIN, RADIUS_SPAN
+from .renderer import RENDERERS
 
 SCHEMA = "sgpaint/painting/1"  # of the files that paintings are kept in, and that the player reads
 WORKING = (128, 512)  # pixels: of the shorter side, and at most of the longer, while a painting moves in a browser
 CALL = "sgpaintPlayAll();"
+PLAYED = ("bezier", "line", "circle", "triangle", "block")  # primitives that player.js draws
 
 
 def constants() -> str:
     "The numbers that Python and the browser share, as JavaScript; each has its one home in Python."
     shared = {"CHORDS": CHORDS, "STEPS": STEPS, "RADIUS_MIN": RADIUS_MIN, "RADIUS_SPAN": RADIUS_SPAN, "LOOKS": LOOKS,
               "BACKGROUNDS": BACKGROUNDS, "SCHEMA": SCHEMA, "WORKING": WORKING,
-              "PRIMITIVES": {f.name: f.columns for f in PRIMITIVES.values()}}
+              "PRIMITIVES": {name: PRIMITIVES[name].columns for name in PLAYED}}
     return "".join(f"const {name} = {json.dumps(value)};\n" for name, value in shared.items())
 
 
@@ -73,6 +75,21 @@ def picture_url(
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+def why_still(renderer: str, primitive: str) -> str:
+    "Why the player cannot draw such a painting, in a sentence; empty where it can."
+    if not RENDERERS[renderer].in_browser:
+        return f"the renderer {renderer} does not run in a browser; write a picture (PNG) or a film (GIF, WebP, MP4)"
+    if primitive not in PLAYED:
+        return f"the player draws {', '.join(PLAYED)}, not {primitive}; write a picture (PNG) or a film (GIF, WebP, MP4)"
+    return ""
+
+
+def _why_still(paintings: Sequence[str]) -> str:
+    "The first reason why JSON texts of paintings cannot play."
+    values = map(json.loads, paintings)
+    return next(filter(None, (why_still(value["renderer"], value["primitive"]) for value in values)), "")
+
+
 def fragment(
     paintings: Sequence[str],  # JSON texts of paintings
     poster: Image.Image,  # shown where no script may run
@@ -80,22 +97,28 @@ def fragment(
     extras: Sequence[dict] = (),  # for each painting what else to show; see `Player` in player.js
 ) -> str:  # HTML
     "Paintings that play in the output of a notebook's cell: a picture, data and a script."
-    return body(paintings, poster, title, extras) + f"<script>(() => {{\n{script()}{CALL}\n}})();</script>"
+    still = body(paintings, poster, title, extras)
+    return still if _why_still(paintings) else still + f"<script>(() => {{\n{script()}{CALL}\n}})();</script>"
 
 
 def story(
     paintings: Sequence[str],  # JSON texts of paintings
     extras: Sequence[dict] = (),  # for each painting what else to show; see `Player` in player.js
 ) -> dict[str, Any]:
-    "What a player is told; paintings of one picture share it."
+    "The data that a player reads; paintings of one picture share it. ValueError where the player cannot draw a painting."
+    if reason := _why_still(paintings): raise ValueError(f"player: {reason}")
     targets = list(dict.fromkeys(e["target"] for e in extras if "target" in e))
     numbered = [{**e, "target": targets.index(e["target"])} if "target" in e else e for e in extras]
     return {"paintings": [json.loads(text) for text in paintings], "targets": targets, "extras": numbered}
 
 
 def body(paintings: Sequence[str], poster: Image.Image, title: str, extras: Sequence[dict] = ()) -> str:
-    "The part of a page that holds a picture and data, without the script."
-    words, told = html.escape(title or "a painting"), data(story(paintings, extras))
+    "The part of a page that holds a picture and data, without the script; only the picture where a painting cannot play."
+    words = html.escape(title or "a painting")
+    if reason := _why_still(paintings):
+        return (f'<figure class="sgpaint" style="margin:0"><img alt="{words}" style="max-width:100%" '
+                f'src="{picture_url(poster)}"><figcaption>A still picture: {html.escape(reason)}.</figcaption></figure>')
+    told = data(story(paintings, extras))
     return (f'<div class="sgpaint" data-sgpaint="player"><img alt="{words}" style="max-width:100%" '
             f'src="{picture_url(poster)}"><script type="application/json">{told}</script></div>')
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..agent.training import TrainConfig
 from ..lab.config import as_dict, differing
-from ..lab.run import RunError, progress, read_metrics, write_aside
+from ..lab.run import RunError, progress, read_metrics, atomic_write
 from ..lab.show import curves, mean_and_error, sheet, to_pil
 from ..stroke.page import body, page, picture_url
 from ..stroke.painting import Painting, PaintingError, beside, side_by_side
@@ -257,7 +257,7 @@ def _index(links, studies, none):
 # %% ../../nbs/study/04_gallery.ipynb #85845521
 def _write(path, text):
     "Write a page, whole or not at all."
-    with write_aside(path) as part: part.write_text(text, encoding="utf-8")
+    with atomic_write(path) as part: part.write_text(text, encoding="utf-8")
 
 
 NO_RUNS = "There are no runs yet: `make paint` makes the first one, then `make gallery` hangs it here."

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ..agent.trained import load_agent, paint_many, paintable, told_of
 from ..agent.training import configure, load_scenes, train
-from ..lab.config import build, home, smoke
+from ..lab.config import build, project_root, is_smoke_test
 from ..lab.show import sheet
 from .tables import Results
 
@@ -29,7 +29,7 @@ def train_arm(
 ) -> dict:  # numbers, and the curve of the held-out error
     "Train one arm with one seed (smoke size where `IN_TEST` is set)."
     started = time.process_time()  # a worker process trains several arms
-    run = train(configure(seed=seed, out_dir=str(folder), threads=1, smoke=smoke(), **choices))
+    run = train(configure(seed=seed, out_dir=str(folder), threads=1, smoke=is_smoke_test(), **choices))
     keep = ("held_out_error", "foreground_error", "parts_error", "flat_colour_error", "share_of_flat", "updates",
             "trained_on")
     curve = {"x": [row["step"] for row in run.rows], "y": [row["held_out_error"] for row in run.rows]}
@@ -55,7 +55,7 @@ class StudyConfig:
 def study_config(**given) -> StudyConfig:
     "A validated study; a rehearsal of one seed in a temporary folder where `IN_TEST` is set."
     config = build(StudyConfig, **given)
-    if not smoke(): return replace(config, out_dir=str(home() / config.out_dir))
+    if not is_smoke_test(): return replace(config, out_dir=str(project_root() / config.out_dir))
     print("smoke size: one seed and three updates an arm only show that everything runs")
     return replace(config, seeds=config.seeds[:1], processes=1, out_dir=tempfile.mkdtemp(prefix="sgpaint-"))
 

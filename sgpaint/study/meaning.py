@@ -18,7 +18,7 @@ from ..agent.trained import Agent, load_agent, paintable, told_of
 from ..agent.training import load_scenes
 from ..guide.guidance import gather
 from ..guide.segment import Segmenter, segment, segmenter_for
-from ..lab.config import smoke
+from ..lab.config import is_smoke_test
 from ..lab.measure import foreground_error, iou, mse, precision, recall
 from ..lab.show import sheet
 from ..scene.loading import SceneSet, load
@@ -32,8 +32,8 @@ def judge_of(
     source: str = "builtin",
 ) -> Segmenter:
     "A segmenter that has seen pictures only: trained once for a data set, then read from the user's cache."
-    count = 32 if smoke() else 2000
-    return segmenter_for(load(dataset, "train", size=size, source=source, count=count), updates=3 if smoke() else 400)
+    count = 32 if is_smoke_test() else 2000
+    return segmenter_for(load(dataset, "train", size=size, source=source, count=count), updates=3 if is_smoke_test() else 400)
 
 
 def found(

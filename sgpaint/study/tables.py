@@ -23,7 +23,7 @@ import torch
 
 from ..lab.config import differing
 from ..lab.machine import describe, seed_everything, set_threads
-from ..lab.run import Run, progress, save_json, write_aside
+from ..lab.run import Run, progress, save_json, atomic_write
 from ..lab.show import Chart, curves, mean_and_error
 
 # %% ../../nbs/study/00_tables.ipynb #cf8b4991
@@ -222,7 +222,7 @@ def _write_csv(path, rows):
     writer = csv.DictWriter(text, list(Row.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: getattr(row, name) for name in writer.fieldnames} for row in rows)
-    with write_aside(path) as aside: aside.write_text(text.getvalue(), encoding="utf-8")
+    with atomic_write(path) as aside: aside.write_text(text.getvalue(), encoding="utf-8")
 
 # %% ../../nbs/study/00_tables.ipynb #d25ddea8
 def summary(results: Results,                                     # from `run_arms`

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sgpaint.agent.training import configure, train
-from sgpaint.lab.machine import Replayed
+from sgpaint.lab.machine import GraphedFunction
 from sgpaint.stroke.blend import blank, paint
 from sgpaint.stroke.primitive import PRIMITIVES, random_strokes
 
@@ -46,7 +46,7 @@ def test_a_recording_reads_what_it_is_given_and_is_made_anew_for_another_key():
     def times(key, x):
         made.append(key)
         return {"product": key * x}
-    product = Replayed(times)
+    product = GraphedFunction(times)
     for key in (2, 3):
         for i in range(6):
             x = torch.full((4,), float(i), device="cuda")

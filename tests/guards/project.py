@@ -9,9 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # A package imports only those before it.
-ROOMS = ("lab", "stroke", "export", "scene", "brush", "guide", "search", "agent", "study", "explore")
+PACKAGES = ("lab", "stroke", "export", "scene", "brush", "guide", "search", "agent", "study", "explore")
 # Modules that hold a container and no idea (a player, a format) need no lesson; each with the number it stands after.
-PLAIN = {"stroke.page": 6}
+PLAIN = {"stroke.page": 7}
 IMAGES = re.compile(r"!\[[^]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
 
 
@@ -26,9 +26,9 @@ def notebooks(under: Path = ROOT / "nbs", pattern: str = "**/*.ipynb") -> dict[s
     }
 
 
-def room_notebooks() -> dict[str, dict]:
-    "The notebooks that export a module: nbs/room/NN_name.ipynb."
-    return {name: nb for name, nb in notebooks().items() if name.split("/")[0] in ROOMS}
+def lesson_notebooks() -> dict[str, dict]:
+    "The notebooks that export a module: nbs/PACKAGE/NN_name.ipynb."
+    return {name: nb for name, nb in notebooks().items() if name.split("/")[0] in PACKAGES}
 
 
 def run_notebooks(under: Path = ROOT / "nbs") -> dict[str, dict]:
@@ -36,8 +36,8 @@ def run_notebooks(under: Path = ROOT / "nbs") -> dict[str, dict]:
     return {name: nb for name, nb in notebooks(under, "*.ipynb").items() if name != "index.ipynb"}
 
 
-def walk_notebooks() -> dict[str, dict]:
-    "The lessons that export nothing and only use the library: nbs/walks/N_name.ipynb."
+def tutorial_notebooks() -> dict[str, dict]:
+    "The tutorials; they export nothing and only use the library: nbs/walks/N_name.ipynb."
     return {name: nb for name, nb in notebooks().items() if name.startswith("walks/")}
 
 
@@ -67,11 +67,11 @@ def default_exp(nb: dict) -> str:
 
 @functools.cache
 def modules(package: Path = ROOT / "sgpaint") -> dict[str, Path]:
-    "The exported modules of a package by their dotted name below it."
+    "The modules inside the packages by their dotted name below sgpaint; `cli` and `__main__` at the top are left out."
     return {
         ".".join(path.relative_to(package).with_suffix("").parts): path
-        for path in sorted(package.rglob("*.py"))
-        if path.name not in ("__init__.py", "_modidx.py")
+        for path in sorted(package.glob("*/**/*.py"))
+        if path.name != "__init__.py"
     }
 
 

@@ -1,4 +1,4 @@
-"""Notebooks stay lessons: short cells, small outputs, no hidden state, parameters that papermill sees."""
+"""Notebooks stay lessons: small outputs, no hidden state, parameters that papermill sees."""
 import ast
 import re
 
@@ -8,42 +8,27 @@ from papermill import inspect_notebook
 from project import (
     ROOT,
     code_cells,
+    lesson_notebooks,
     notebooks,
     outputs,
     parameters,
-    room_notebooks,
     run_notebooks,
     source,
-    walk_notebooks,
+    tutorial_notebooks,
 )
 
-LONGEST_CELL = 30  # lines of code in an exported cell: past that it wants to be two
 WIDEST_LINE = 120  # columns, as ruff allows elsewhere
 OUTPUTS = 200_000  # bytes of stored outputs in one notebook
-
-
-def lines(code: str) -> int:
-    return sum(1 for line in code.splitlines() if line.strip() and not line.strip().startswith("#"))
 
 
 def exported(nb: dict) -> list[dict]:
     return [cell for cell in code_cells(nb) if re.search(r"^#\|\s*exporti?\b", source(cell), re.M)]
 
 
-def test_exported_cells_are_short():
-    long = {
-        f"nbs/{name}, cell {cell['id']}": lines(source(cell))
-        for name, nb in room_notebooks().items()
-        for cell in exported(nb)
-        if lines(source(cell)) > LONGEST_CELL
-    }
-    assert not long, f"exported cells of more than {LONGEST_CELL} lines: {long}"
-
-
 def test_lines_of_exported_cells_are_short():
     long = [
         f"nbs/{name}, cell {cell['id']}: {line.strip()[:40]}…"
-        for name, nb in room_notebooks().items()
+        for name, nb in lesson_notebooks().items()
         for cell in exported(nb)
         for line in source(cell).splitlines()
         if len(line) > WIDEST_LINE
@@ -81,7 +66,7 @@ def test_every_notebook_names_the_kernel_papermill_needs():
 
 
 def test_lessons_have_their_frame():
-    for name, nb in room_notebooks().items():
+    for name, nb in lesson_notebooks().items():
         text = [source(cell) for cell in nb["cells"] if cell["cell_type"] == "markdown"]
         assert re.match(r"# .+\n+> .+", text[0]), f"nbs/{name}: the first cell is a title and one `>` line"
         for heading in ("## Summary", "## Exercises", "## Paper lines covered"):
@@ -89,43 +74,45 @@ def test_lessons_have_their_frame():
 
 
 def test_a_lesson_shows_a_picture():
-    bare = [name for name, nb in room_notebooks().items() if "image/png" not in outputs(nb)]
+    bare = [name for name, nb in lesson_notebooks().items() if "image/png" not in outputs(nb)]
     assert not bare, f"no stored picture in {bare}"
 
 
-def test_every_notebook_is_a_lesson_a_run_a_walk_or_the_first_page():
-    known = room_notebooks().keys() | run_notebooks().keys() | walk_notebooks().keys() | {"index.ipynb"}
+def test_every_notebook_is_a_lesson_a_run_a_tutorial_or_the_first_page():
+    known = lesson_notebooks().keys() | run_notebooks().keys() | tutorial_notebooks().keys() | {"index.ipynb"}
     assert notebooks().keys() == known, f"no guard looks at {sorted(notebooks().keys() - known)}"
 
 
-@pytest.mark.parametrize("name", walk_notebooks())
-class TestWalk:
+@pytest.mark.parametrize("name", tutorial_notebooks())
+class TestTutorial:
     def test_it_only_uses_the_library(self, name):
         assert re.fullmatch(r"walks/\d_[a-z_]+\.ipynb", name)
-        directives = [line for cell in code_cells(walk_notebooks()[name]) for line in source(cell).splitlines()
+        directives = [line for cell in code_cells(tutorial_notebooks()[name]) for line in source(cell).splitlines()
                       if line.startswith("#|")]
-        assert not directives, f"nbs/{name}: a walk exports nothing and hides nothing, got {directives}"
+        assert not directives, f"nbs/{name}: a tutorial exports nothing and hides nothing, got {directives}"
 
     def test_it_has_its_frame(self, name):
-        text = [source(cell) for cell in walk_notebooks()[name]["cells"] if cell["cell_type"] == "markdown"]
+        text = [source(cell) for cell in tutorial_notebooks()[name]["cells"] if cell["cell_type"] == "markdown"]
         assert re.match(r"# .+\n+> .+", text[0]), f"nbs/{name}: the first cell is a title and one `>` line"
         missing = [h for h in ("## Summary", "## Exercises", "## Where to go next") if h not in "\n".join(text)]
         assert not missing, f"nbs/{name} has no {missing}"
 
     def test_a_player_and_a_picture_are_in_the_first_screen(self, name):
-        first = [out.get("data", {}) for cell in walk_notebooks()[name]["cells"][:4] for out in cell.get("outputs", [])]
+        cells = tutorial_notebooks()[name]["cells"][:4]
+        first = [out.get("data", {}) for cell in cells for out in cell.get("outputs", [])]
         assert any("image/png" in data and 'data-sgpaint="player"' in "".join(data.get("text/html", ""))
                    for data in first), f"nbs/{name}: no painting as the last line of one of the first cells"
 
     def test_every_exercise_has_a_folded_solution(self, name):
-        text = "\n".join(source(cell) for cell in walk_notebooks()[name]["cells"] if cell["cell_type"] == "markdown")
+        cells = tutorial_notebooks()[name]["cells"]
+        text = "\n".join(source(cell) for cell in cells if cell["cell_type"] == "markdown")
         exercises = re.findall(r"^\*\*\d+\.\*\*", text, re.M)
         folded = re.findall(r"<details><summary>A solution</summary>\n\n.+?</details>", text, re.S)
         assert len(exercises) >= 3 and len(exercises) == len(folded), f"nbs/{name}: {len(exercises)}, {len(folded)}"
         for code in re.findall(r"```python\n(.*?)```", text, re.S): ast.parse(code)
 
     def test_it_asserts(self, name):
-        code = "\n".join(map(source, code_cells(walk_notebooks()[name])))
+        code = "\n".join(map(source, code_cells(tutorial_notebooks()[name])))
         assert len(re.findall(r"^\s*assert ", code, re.M)) >= 3, f"nbs/{name}: a lesson checks what it says"
 
     def test_the_syllabus_names_it(self, name):

@@ -1,10 +1,13 @@
-"""The house: one module a notebook, rooms in order, no module without its notebook."""
+"""The library: one module a notebook, packages in order, no module without its notebook, lazy packages."""
 import ast
 import functools
 import re
 from collections import Counter
 
-from project import PLAIN, ROOMS, ROOT, code_cells, default_exp, modules, notebooks, room_notebooks, source
+import pytest
+
+from project import (
+    PACKAGES, PLAIN, ROOT, code_cells, default_exp, lesson_notebooks, modules, notebooks, run, source)
 
 
 @functools.cache
@@ -18,6 +21,11 @@ def number(module: str) -> float:
     if module in PLAIN:
         return PLAIN[module] + 0.5
     return int(exports()[module].split("/")[1][:2])
+
+
+def rank(module: str) -> int:
+    "The place of a module's package in the order of packages."
+    return PACKAGES.index(module.split(".")[0])
 
 
 def imported(code: str, package: str) -> set[str]:
@@ -47,38 +55,38 @@ def test_every_default_exp_is_unique():
     assert not double, f"two notebooks export {double}: the later one would overwrite the other"
 
 
-def test_a_notebook_stands_in_the_room_it_exports_to():
-    for name, nb in room_notebooks().items():
-        room, file = name.split("/")
+def test_a_notebook_stands_in_the_folder_of_its_package():
+    for name, nb in lesson_notebooks().items():
+        package, file = name.split("/")
         assert re.fullmatch(r"\d\d_[a-z_]+\.ipynb", file), f"nbs/{name}: expected NN_name.ipynb"
-        assert default_exp(nb) == f"{room}.{file[3:-6]}", f"nbs/{name} exports to {default_exp(nb) or 'nothing'}"
+        assert default_exp(nb) == f"{package}.{file[3:-6]}", f"nbs/{name} exports to {default_exp(nb) or 'nothing'}"
 
 
-def test_numbers_are_unique_in_a_room():
-    counts = Counter(name[: name.index("/") + 3] for name in room_notebooks())
+def test_numbers_are_unique_in_a_package():
+    counts = Counter(name[: name.index("/") + 3] for name in lesson_notebooks())
     assert not [name for name, count in counts.items() if count > 1]
 
 
-def test_a_module_imports_only_earlier_rooms_and_lower_numbered_siblings():
+def test_a_module_imports_only_earlier_packages_and_lower_numbered_siblings():
     wrong = []
     for module, path in modules().items():
-        room = module.split(".")[0]
-        for other in imported(path.read_text(), room):
+        package = module.split(".")[0]
+        for other in imported(path.read_text(), package):
             theirs = other.split(".")[0]
-            earlier = number(other) < number(module) if theirs == room else ROOMS.index(theirs) < ROOMS.index(room)
+            earlier = number(other) < number(module) if theirs == package else rank(theirs) < rank(package)
             if not earlier and other != module:
                 wrong.append(f"{module} imports {other}")
-    assert not wrong, f"against the order of rooms and numbers: {wrong}"
+    assert not wrong, f"against the order of packages and numbers: {wrong}"
 
 
-def test_a_lesson_needs_no_later_room():
+def test_a_lesson_needs_no_later_package():
     wrong = []
-    for name, nb in room_notebooks().items():
-        room = name.split("/")[0]
+    for name, nb in lesson_notebooks().items():
+        package = name.split("/")[0]
         for cell in code_cells(nb):
-            later = [m for m in imported(plain(source(cell)), room) if ROOMS.index(m.split(".")[0]) > ROOMS.index(room)]
+            later = [m for m in imported(plain(source(cell)), package) if rank(m) > rank(package)]
             wrong += [f"nbs/{name} imports {other}" for other in later]
-    assert not wrong, f"a reader has not been in that room yet: {wrong}"
+    assert not wrong, f"a reader does not know that package yet: {wrong}"
 
 
 def plain(code: str) -> str:
@@ -86,7 +94,35 @@ def plain(code: str) -> str:
     return "\n".join("pass" if line.lstrip()[:1] in ("%", "!") else line for line in code.splitlines())
 
 
-def test_the_package_imports_without_importing_the_world():
-    code = (ROOT / "sgpaint/__init__.py").read_text()
-    top = [node for node in ast.parse(code).body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    assert not top, "sgpaint/__init__.py must import nothing at the top: `import sgpaint` stays instant"
+def statements(path) -> list[ast.stmt]:
+    "The statements of a file without its docstring."
+    tree = ast.parse(path.read_text())
+    return tree.body[1:] if ast.get_docstring(tree) else tree.body
+
+
+LAZY = "__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)"
+
+
+@pytest.mark.parametrize("package", ["", *PACKAGES])
+def test_a_package_is_a_docstring_and_lazy_names(package):
+    init = ROOT / "sgpaint" / package / "__init__.py"
+    if not init.exists() or not init.read_text(): pytest.skip(f"the package {package} has no public names yet")
+    lines = [ast.unparse(node) for node in statements(init)]
+    version = [line for line in lines if line.startswith("__version__ = ")]
+    assert lines == ["import lazy_loader", *version, LAZY] and bool(version) == (not package), f"{init}: {lines}"
+    assert ast.get_docstring(ast.parse(init.read_text())), f"{init}: expected a docstring with first calls"
+    for node in statements(init.with_suffix(".pyi")):
+        line = ast.unparse(node)
+        version = package == "" and line == "__version__: str"
+        assert version or re.fullmatch(r"from \.[\w.]+ import (\w+) as \1", line), (
+            f"{init}i: expected lines `from .module import name as name`, got {line!r}")
+
+
+def test_importing_the_packages_imports_no_module():
+    names = ", ".join(f"sgpaint.{p}" for p in PACKAGES if (ROOT / "sgpaint" / p / "__init__.py").exists())
+    heavy = "[m for m in sys.modules if m.startswith('sgpaint.') and m.count('.') > 1 or m in ('numpy', 'torch')]"
+    assert not run("python", "-c", f"import sys, sgpaint, {names}; print(*{heavy})").split()
+
+
+def test_the_packages_are_typed():
+    assert (ROOT / "sgpaint/py.typed").exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from project import IMAGES, PLAIN, ROOT, copy_project, modules, parameters, room_notebooks, run, run_notebooks
+from project import IMAGES, PLAIN, ROOT, copy_project, modules, parameters, lesson_notebooks, run, run_notebooks
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -56,7 +56,7 @@ def test_every_link_of_the_readme_leads_somewhere():
 
 def test_every_lesson_and_run_is_named_in_the_readme():
     text = (ROOT / "README.md").read_text()
-    unnamed = [name for name in room_notebooks() | run_notebooks() if f"(nbs/{name})" not in text]
+    unnamed = [name for name in lesson_notebooks() | run_notebooks() if f"(nbs/{name})" not in text]
     assert not unnamed, f"nbs/index.ipynb links to no {unnamed}"
 
 

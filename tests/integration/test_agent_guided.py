@@ -7,7 +7,7 @@ from sgpaint.agent.training import Session, configure, episode_at, learn, load_s
 from sgpaint.guide.guidance import GuidanceSet, InstanceGuidance, gather, make_guidance, with_focus
 from sgpaint.lab.config import ConfigError
 from sgpaint.lab.run import read_metrics
-from sgpaint.scene.listing import DataError
+from sgpaint.scene.picture import DataError
 from sgpaint.scene.loading import load
 from sgpaint.scene.procedural import draw
 

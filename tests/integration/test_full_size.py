@@ -8,10 +8,10 @@ import torch
 from sgpaint.agent.trained import load_agent, paint_with
 from sgpaint.agent.training import configure, train
 from sgpaint.lab import checkpoint
-from sgpaint.lab.config import home
+from sgpaint.lab.config import project_root
 from sgpaint.lab.run import read_metrics
 
-SCRIPT = home() / "tools" / "sitting.py"
+SCRIPT = project_root() / "tools" / "sitting.py"
 SMALL = ["compile=false", "device=cpu", "checkpoint_every=0"]
 
 
@@ -55,7 +55,7 @@ def test_a_word_that_is_no_choice_is_refused(tmp_path):
 
 @pytest.mark.parametrize("words", [["--floor"], ["--device", "cpu", "--smoke", "--updates", "1"]])
 def test_the_floor_is_counted_and_everything_can_be_timed(words):
-    script = home() / "benchmarks" / "full_size.py"
+    script = project_root() / "benchmarks" / "full_size.py"
     done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "h100: 1.72e12 operations" in done.stdout  # as benchmarks/GPU.md says

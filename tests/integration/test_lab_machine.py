@@ -7,7 +7,9 @@ import sys
 import pytest
 import torch
 
-from sgpaint.lab.machine import can_compile, compiled, describe, pick_device, seed_everything, set_threads
+from sgpaint.lab.machine import (
+    _quota, available_cores, can_compile, compiled, default_threads, describe, pick_device, seed_everything,
+    set_threads)
 
 SCRIPT = """
 import logging, sys, torch
@@ -94,8 +96,57 @@ def test_devices_refused(name):
 
 
 def test_small_refusals():
-    for n in (0, -1, 1.5, True, "2"):
+    for n in (-1, 1.5, True, "2"):
         with pytest.raises(ValueError, match="threads: expected"): set_threads(n)
     for seed in (-1, 2**32, 0.5, True, "1"):
         with pytest.raises(ValueError, match="seed: expected"): seed_everything(seed)
     assert describe()["cores"] == os.cpu_count()
+
+
+@pytest.mark.parametrize(("said", "expected"), [
+    ("3", 3), ("4,2", 4), (" 2 ", 2), ("", None), ("0", None), ("-1", None), ("many", None), (None, None)])
+def test_the_environment_says_how_many_threads(monkeypatch, said, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if said is not None: monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert default_threads() == (expected or 1)
+    assert default_threads(small=False) == (expected or available_cores())
+
+
+def test_zero_threads_are_the_default(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    try: assert set_threads() == 2 == torch.get_num_threads()
+    finally: set_threads(before)
+
+
+V2, V1 = "0::/inner/box\n", "5:cpu,cpuacct:/box\n4:memory:/box\n"
+
+
+@pytest.mark.parametrize(("groups", "files", "cores"), [
+    (V2, {"inner/box/cpu.max": "150000 100000"}, 1.5),
+    (V2, {"inner/cpu.max": "50000 100000", "inner/box/cpu.max": "max 100000"}, 0.5),
+    (V2, {"inner/cpu.max": "400000 100000", "inner/box/cpu.max": "300000 100000"}, 3),
+    (V2, {"cpu.max": "200000 100000"}, 2),  # a container sees its own group as the root
+    ("0::/../other\n", {"cpu.max": "200000 100000"}, 2),
+    (V2, {"cpu.max": "garbage"}, float("inf")),
+    (V2, {}, float("inf")),
+    (V1, {"cpu/box/cpu.cfs_quota_us": "250000", "cpu/box/cpu.cfs_period_us": "100000"}, 2.5),
+    (V1, {"cpu/box/cpu.cfs_quota_us": "-1", "cpu/box/cpu.cfs_period_us": "100000"}, float("inf")),
+    ("", {"cpu.max": "200000 100000"}, float("inf")),
+])
+def test_a_container_limits_the_cores(tmp_path, groups, files, cores):
+    written = {"proc/self/cgroup": groups} | {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    for name, text in written.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _quota(tmp_path) == cores
+
+
+def test_no_cgroup_no_limit(tmp_path):
+    assert _quota(tmp_path) == float("inf")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinities")
+def test_affinity_limits_the_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert available_cores() == 1

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sgpaint.lab.run import Run, RunError, progress, read_metrics, save_json, write_aside
+from sgpaint.lab.run import Run, RunError, progress, read_metrics, save_json, atomic_write
 
 
 def start(code, *args):
@@ -130,7 +130,7 @@ def test_the_result_is_last_and_only_of_what_it_says(tmp_path):
 
 def test_an_error_leaves_nothing_behind(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(ZeroDivisionError), write_aside(tmp_path / "a") as aside:
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "a") as aside:
         aside.write_text("new")
         raise ZeroDivisionError
     with pytest.raises(ValueError, match="JSON can write"): save_json(tmp_path / "a", {"f": object()})
@@ -143,9 +143,9 @@ def test_leftovers_of_a_kill_are_swept(tmp_path):
     process = start("""
         import sys, time
         from pathlib import Path
-        from sgpaint.lab.run import Run, write_aside
+        from sgpaint.lab.run import Run, atomic_write
         run = Run(sys.argv[1], {})
-        with write_aside(Path(sys.argv[1]) / "checkpoints" / "step-1") as aside:
+        with atomic_write(Path(sys.argv[1]) / "checkpoints" / "step-1") as aside:
             aside.mkdir(); (aside / "half").write_text("x" * 1000)
             print("ready", flush=True); time.sleep(60)
     """, tmp_path)
@@ -199,11 +199,11 @@ def test_a_file_that_may_not_grow(tmp_path):
     code = """
         import resource, signal, sys
         from pathlib import Path
-        from sgpaint.lab.run import RunError, write_aside
+        from sgpaint.lab.run import RunError, atomic_write
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:
-            with write_aside(Path(sys.argv[1]) / "kept") as aside: aside.write_bytes(bytes(5000))
+            with atomic_write(Path(sys.argv[1]) / "kept") as aside: aside.write_bytes(bytes(5000))
         except RunError as error: print(error)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), tmp_path]

@@ -12,7 +12,7 @@ from scipy.io import savemat
 from sgpaint.agent.trained import load_agent, paint_with
 from sgpaint.agent.training import configure, train
 from sgpaint.lab.config import ConfigError
-from sgpaint.scene.datasets import DataError
+from sgpaint.scene.picture import DataError
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "nbs"
 RUNS = ("train", "evaluate", "evaluate_digits", "train_segmenter", "train_expert",

@@ -11,7 +11,8 @@ from PIL import Image
 
 from sgpaint.scene.annotated import list_cars, list_cub
 from sgpaint.scene.datasets import find
-from sgpaint.scene.listing import SPLITS, DataError
+from sgpaint.scene.listing import SPLITS
+from sgpaint.scene.picture import DataError
 from sgpaint.scene.loading import load, read_scene
 from sgpaint.scene.record import check_scene
 

@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from sgpaint.agent.training import configure, train
-from sgpaint.lab.config import home
+from sgpaint.lab.config import project_root
 from sgpaint.study.gallery import NO_RUNS, hang, run_folders, study_table
 from sgpaint.study.tables import StudyError
 
-SAVED = {path.stem for path in (home() / "media").glob("*.json")}
+SAVED = {path.stem for path in (project_root() / "media").glob("*.json")}
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -42,7 +42,7 @@ def change(path, **values): path.write_text(json.dumps(json.loads(path.read_text
 
 @pytest.fixture(scope="module")
 def gallery(runs, tmp_path_factory):
-    return hang(runs, tmp_path_factory.mktemp("out"), home() / "media")
+    return hang(runs, tmp_path_factory.mktemp("out"), project_root() / "media")
 
 
 def test_every_run_hangs_and_says_how_it_ended(gallery):
@@ -81,7 +81,7 @@ def test_nothing_to_hang_is_a_sentence(tmp_path):
     with pytest.raises(StudyError, match="nothing to hang: no runs in .*make paint"):
         hang(tmp_path / "runs", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    alone = hang(tmp_path / "runs", tmp_path / "out", home() / "media")
+    alone = hang(tmp_path / "runs", tmp_path / "out", project_root() / "media")
     assert NO_RUNS in alone.index.read_text() and len(alone.exhibits) == len(SAVED)
 
 

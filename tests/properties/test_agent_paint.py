@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from sgpaint.search.optimize import Limits, optimize
-from sgpaint.agent.paint import copy_of, ink, inks, main, opened, paint, working_size
+from sgpaint.agent.paint import copy_of, ink, inks, main, paint, working_size
 from sgpaint.guide.segment import Segmenter
+from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
 
@@ -94,7 +95,7 @@ def test_points_lines_and_panoramas(size, tmp_path, monkeypatch):
     painting = quick(tmp_path / "odd.png", 60)
     assert painting.size == size and painting.strokes.isfinite().all()
     assert near(painting, (0.5, 0.2), LEFT) and (size[1] == 1 or near(painting, (0.5, 0.8), RIGHT))
-    copy, _ = copy_of(opened(tmp_path / "odd.png"))
+    copy, _ = copy_of(decode_picture(tmp_path / "odd.png"))
     assert copy[0].numel() <= 5 * 128**2
 
 

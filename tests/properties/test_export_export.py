@@ -18,7 +18,7 @@ from imageio.v3 import imread
 from PIL import Image
 
 from sgpaint.lab.show import to_tensor
-from sgpaint.stroke import export as module
+from sgpaint.export import export as module
 from sgpaint.stroke.blend import LOOKS, look
 from sgpaint.export.export import (
     FORMATS,

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from sgpaint.guide.align import padded, pixel_matrix, theta, tight_box, zoom, zoom_eq21
+from sgpaint.guide.align import padded, pixel_matrix, theta, zoom, zoom_eq21
+from sgpaint.scene.record import tight_box
 
 corners = st.floats(-1.5, 1.5, allow_subnormal=False)
 sides = st.floats(0.02, 2)

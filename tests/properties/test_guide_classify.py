@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sgpaint.guidance import expert as module
+from sgpaint.guide import classify as module
 from sgpaint.guide.classify import (
     AdaptedExpert,
     Expert,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sgpaint.guidance import segment as module
+from sgpaint.guide import segment as module
 from sgpaint.guide.segment import (
     AdaptedSegmenter,
     Segmenter,
@@ -33,7 +33,7 @@ from sgpaint.lab.checkpoint import CheckpointError, save
 from sgpaint.lab.config import ConfigError
 from sgpaint.scene.loading import load
 from sgpaint.scene.procedural import draw
-from sgpaint.scene.record import Scene, check_scene
+from sgpaint.scene.record import Scene, check_scene, tight_box
 
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -115,7 +115,7 @@ def test_variation_keeps_mask_and_box_together():
     scenes = birds(8)
     masks, boxes = masks_of(scenes)
     images, m, b = varied(scenes.images().float() / 255, masks.float() / 255, boxes, torch.Generator().manual_seed(3))
-    assert torch.allclose(module.tight_box(m), b, atol=1e-6)
+    assert torch.allclose(tight_box(m), b, atol=1e-6)
     assert torch.equal(images.sum((1, 2, 3)).argsort(), scenes.images().float().sum((1, 2, 3)).argsort())
 
 

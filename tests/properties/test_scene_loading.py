@@ -14,10 +14,11 @@ from PIL import Image
 from sgpaint.lab.config import ConfigError
 from sgpaint.scene import loading
 from sgpaint.scene.datasets import DATASETS, find, listing, search_places
-from sgpaint.scene.listing import DataError, Entry, held_out, list_folder
-from sgpaint.scene.loading import Mixture, flipped, load, open_image, read_scene
+from sgpaint.scene.listing import Entry, held_out, list_folder
+from sgpaint.scene.loading import MixedSceneSet, flipped, load, read_scene
+from sgpaint.scene.picture import DataError, open_picture
 from sgpaint.scene.procedural import SUBJECTS, draw
-from sgpaint.scene.record import check_scene, tight_boxes
+from sgpaint.scene.record import check_scene, tight_box
 
 
 pytestmark = pytest.mark.usefixtures("own_places")
@@ -43,27 +44,27 @@ MODES = [("L", "png"), ("1", "png"), ("P", "png"), ("P", "gif"), ("CMYK", "tif")
 @pytest.mark.parametrize("mode, suffix", MODES)
 def test_modes_open_as_rgb(mode, suffix, red, tmp_path):
     picture = red.quantize(4) if mode == "P" else red.convert(mode)
-    image = open_image(saved(picture, tmp_path / f"a.{suffix}"))
+    image = open_picture(saved(picture, tmp_path / f"a.{suffix}"))
     assert image.shape == (3, 20, 40) and image.dtype == torch.float32 and 0 <= image.min() <= image.max() <= 1
     if mode not in ("L", "1", "LA"):
-        assert (image - open_image(saved(red, tmp_path / "plain.png"))).abs().max() < 0.12
+        assert (image - open_picture(saved(red, tmp_path / "plain.png"))).abs().max() < 0.12
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_sixteen_bits_keep_their_brightness(suffix, tmp_path):
     levels = np.array([[0, 257, 32896, 65535]], np.uint16)
-    image = open_image(saved(Image.fromarray(levels), tmp_path / f"deep.{suffix}"))
+    image = open_picture(saved(Image.fromarray(levels), tmp_path / f"deep.{suffix}"))
     assert torch.equal((image[0, 0] * 255).round(), torch.tensor([0.0, 1, 128, 255]))
 
 
 def test_transparency_shows_white_or_what_is_said(tmp_path):
     path = saved(Image.new("RGBA", (3, 3), (10, 20, 30, 0)), tmp_path / "clear.png")
-    assert torch.equal(open_image(path), torch.ones(3, 3, 3))
-    assert torch.equal(open_image(path, over=(0, 0, 255))[:, 0, 0], torch.tensor([0.0, 0, 1]))
+    assert torch.equal(open_picture(path), torch.ones(3, 3, 3))
+    assert torch.equal(open_picture(path, over=(0, 0, 255))[:, 0, 0], torch.tensor([0.0, 0, 1]))
     palette = Image.new("P", (2, 1))
     palette.putpalette([255, 0, 0, 0, 255, 0])
     palette.putpixel((1, 0), 1)
-    image = open_image(saved(palette, tmp_path / "p.png", transparency=0))
+    image = open_picture(saved(palette, tmp_path / "p.png", transparency=0))
     assert torch.equal(image[:, 0], torch.tensor([[1.0, 0], [1, 1], [1, 0]]))
 
 
@@ -71,7 +72,7 @@ def test_transparency_shows_white_or_what_is_said(tmp_path):
 def test_pictures_are_turned_upright(orientation, red, tmp_path):
     tag = Image.Exif()
     tag[0x0112] = orientation
-    image = open_image(saved(red, tmp_path / "turned.png", exif=tag))
+    image = open_picture(saved(red, tmp_path / "turned.png", exif=tag))
     assert image.shape[1:] == ((20, 40) if orientation < 5 else (40, 20))
 
 
@@ -106,10 +107,10 @@ def bad_files(folder, red):
 def test_unusable_files_are_refused_by_name_in_one_line(tmp_path, red):
     for name, reason in {**bad_files(tmp_path, red), "none.png": "no file"}.items():
         with pytest.raises(DataError, match=reason) as caught:
-            open_image(tmp_path / name)
+            open_picture(tmp_path / name)
         assert name in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(DataError):
-        open_image(tmp_path)
+        open_picture(tmp_path)
 
 
 def test_a_bad_file_leaves_no_cache_behind(tmp_path, red):
@@ -157,7 +158,7 @@ def test_search_order(tmp_path, monkeypatch, red):
     assert [name for name, _ in search_places("x")] == ["root"]
 
 
-@pytest.mark.parametrize("dataset", [name for name, known in DATASETS.items() if known.folders])
+@pytest.mark.parametrize("dataset", [name for name, known in DATASETS.items() if getattr(known, "folders", ())])
 def test_what_is_missing_says_what_to_get(dataset):
     with pytest.raises(DataError) as caught:
         find(dataset, "real")
@@ -311,7 +312,7 @@ def test_scenes_are_lazy_and_load_in_processes():
 def test_mirroring(subject, seed):
     scene = draw(subject, seed, (30, 40))
     once = check_scene(flipped(scene))
-    assert (once.boxes - tight_boxes(once.instances)).abs().max() < 1e-6
+    assert (once.boxes - tight_box(once.instances)).abs().max() < 1e-6
     twice = flipped(once)
     assert torch.equal(twice.image, scene.image) and torch.equal(twice.mask, scene.mask)
     assert all(torch.equal(twice.parts[k], scene.parts[k]) for k in scene.parts)
@@ -319,15 +320,15 @@ def test_mirroring(subject, seed):
 
 def test_mixing():
     streets, cars = (load(s, count=10, size=16, source="builtin") for s in ("streets", "cars"))
-    mixed = Mixture([streets, cars], [8, 2], 50, seed=1)
+    mixed = MixedSceneSet([streets, cars], [8, 2], 50, seed=1)
     assert [(mixed.which == k).sum() for k in (0, 1)] == [40, 10] and "0.8 built-in streets" in mixed.title
     assert all(mixed[i].name.startswith(("streets", "cars")[mixed.which[i]]) for i in range(50))
     assert (mixed.images()[7] / 255 - mixed[7].image).abs().max() < 0.0021
-    assert np.array_equal(mixed.which, Mixture([streets, cars], [8, 2], 50, seed=1).which)
+    assert np.array_equal(mixed.which, MixedSceneSet([streets, cars], [8, 2], 50, seed=1).which)
     with pytest.raises(ValueError, match="one size"):
-        Mixture([streets, load("cars", count=2, size=8, source="builtin")], [1, 1], 4)
+        MixedSceneSet([streets, load("cars", count=2, size=8, source="builtin")], [1, 1], 4)
     with pytest.raises(ValueError, match="positive weight"):
-        Mixture([streets], [0], 4)
+        MixedSceneSet([streets], [0], 4)
 
 
 def test_nothing_is_listed_of_what_is_drawn():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sgpaint.lab.config import ConfigError
 from sgpaint.scene.raster import CAMOUFLAGED
 from sgpaint.scene.procedural import CLASSES, PARTS, SUBJECTS, draw, draw_arrays, draw_images
-from sgpaint.scene.record import check_scene, tight_boxes
+from sgpaint.scene.record import check_scene, tight_box
 
 subjects, seeds = st.sampled_from(SUBJECTS), st.integers(0, 2**40)
 sizes = st.tuples(st.integers(24, 72), st.integers(36, 48))
@@ -24,7 +24,7 @@ def test_everything_that_is_known_agrees(subject, seed, size):
     scene = check_scene(draw(subject, seed, size))
     assert scene.size == size
     assert torch.equal(scene.instances.sum(0, keepdim=True), scene.mask)
-    assert torch.equal(scene.boxes, tight_boxes(scene.instances))
+    assert torch.equal(scene.boxes, tight_box(scene.instances))
     assert tuple(scene.parts) == PARTS[subject]
     assert sum(scene.parts.values()).max() <= 1, "a pixel shows one part"
     assert scene.class_names == CLASSES[subject] and len(scene.labels) == len(scene.instances)

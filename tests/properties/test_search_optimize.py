@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sgpaint.agent import optimize as optimizing
+from sgpaint.search import optimize as optimizing
 from sgpaint.search.optimize import (
     Features,
     Layers,
@@ -28,11 +28,12 @@ from sgpaint.search.optimize import (
     prune,
     refine,
     rounds,
-    shrunk,
     tally,
     task_of,
 )
-from sgpaint.agent.paint import _back, copy_of, main, opened, paint, working_size
+from sgpaint.agent.paint import _back, copy_of, main, paint, working_size
+from sgpaint.lab.image import resize
+from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import PRIMITIVES, random_strokes
@@ -323,9 +324,9 @@ def pictures():
 @pytest.mark.parametrize("form", ["pil", "bytes", "gif", "array", "grey", "16 bit", "cmyk", "alpha", "palette",
                                   "tensor"])
 def test_every_form_of_picture(form):
-    copy, size = copy_of(opened(pictures()[form]))
+    copy, size = copy_of(decode_picture(pictures()[form]))
     assert size == (40, 60) and copy.shape == (3, 40, 60) and 0 <= copy.min() <= copy.max() <= 1
-    wanted, _ = copy_of(opened(pictures()["grey" if form == "16 bit" else "pil"]))
+    wanted, _ = copy_of(decode_picture(pictures()["grey" if form == "16 bit" else "pil"]))
     assert (copy - wanted).abs().mean() < 0.2
 
 
@@ -375,7 +376,8 @@ def test_paint_is_at_the_front_door():
 
 
 def test_shrunk_keeps_the_aspect():
-    assert shrunk(torch.rand(3, 60, 90), 20).shape == (3, 20, 30) and shrunk(torch.rand(3, 5, 9), 20).shape == (3, 5, 9)
+    assert resize(torch.rand(3, 60, 90), 20, enlarge=False).shape == (3, 20, 30)
+    assert resize(torch.rand(3, 5, 9), 20, enlarge=False).shape == (3, 5, 9)
     assert optimizing.OFTEN > 0
 
 
