@@ -24,7 +24,7 @@ from .guided_rewards import through_mask
 from .networks import Actor, Critic
 from .rewards import L2, Weight
 from ..guide.guidance import need_guidance
-from ..lab.machine import Replayed, compiled
+from ..lab.machine import GraphedFunction, compiled
 from ..lab.registry import Registry, RegistryError
 
 # %% ../../nbs/agent/08_algorithms.ipynb #988d89b5
@@ -263,7 +263,7 @@ class Algorithm:
         kinds = {"": networks.online, "target ": networks.target} if compile_networks else {}
         self.compiled = {prefix + name: compiled(nets[name], prefix + name) for prefix, nets in kinds.items()
                          for name in nets if "discriminator" not in name}
-        self._graph = Replayed(_step_tensors, graphs)
+        self._graph = GraphedFunction(_step_tensors, graphs)
 
     # ---- networks
 
@@ -366,7 +366,7 @@ class Algorithm:
             Loss and gradient norm of each network, scalars on the device.
         """
         self.updates += 1
-        extra = {name: x for name, x in (("index", t.index), ("weight", t.weight)) if x is not None}
+        extra = {name: x for name, x in (("indices", t.indices), ("weights", t.weights)) if x is not None}
         tensors = t.state.tensors() | {"action": t.action, "after": t.after.canvas, "terminated": t.terminated} | extra
         return self._graph((self, self.env, self.reward_scale, self.reward_weights), **tensors)
 
@@ -413,7 +413,7 @@ def _step_tensors(key: tuple, **tensors: Tensor) -> dict[str, Tensor]:
     "`Algorithm.step` on a batch given as tensors by name."
     state = State.of(tensors)
     after = replace(state, canvas=tensors["after"], step=state.step + 1)
-    return key[0].step(Transition(state, tensors["action"], after, tensors["terminated"], tensors.get("index"), tensors.get("weight")))
+    return key[0].step(Transition(state, tensors["action"], after, tensors["terminated"], tensors.get("indices"), tensors.get("weights")))
 
 # %% ../../nbs/agent/08_algorithms.ipynb #9fdc658c
 def _broken_rules(name: str, kind: Any) -> Iterator[str]:
@@ -445,7 +445,7 @@ class DDPG(Algorithm):
         with torch.no_grad():
             following = self.forward("critic", observe(t.after), self.action(t.after, target=True), target=True)
             target = value_target(self.stored_reward(t), following, t.terminated, self.discount)
-        return self.value_loss(self.forward("critic", observe(t.state), t.action), target, t.weight)
+        return self.value_loss(self.forward("critic", observe(t.state), t.action), target, t.weights)
 
     def stored_reward(self, t: Transition) -> Tensor:
         "The reward of the stored step."
@@ -487,12 +487,12 @@ class ModelBasedDDPG(Algorithm):
         if not self.learning.bootstrap_next:
             with torch.no_grad():
                 target = self.reward(t.state, t.after) + self.discount * self.value(t.after, t.state, target=True)
-            return self.value_loss(self.value(t.state, t.state), target, t.weight)
+            return self.value_loss(self.value(t.state, t.state), target, t.weights)
         with torch.no_grad():
             further = self.env.transition(t.after, self.action(t.after, target=True))
             target = self.reward(t.after, further) + self.discount * self.value(further, t.after, target=True)
             target = target * ~t.terminated
-        return self.value_loss(self.value(t.after, t.state), target, t.weight)
+        return self.value_loss(self.value(t.after, t.state), target, t.weights)
 
     def actor_loss(self, t: Transition) -> Tensor:
         "Minus the reward of the actor's action and the value of the state it leads to (H 3.3.1, SG Eq 17)."

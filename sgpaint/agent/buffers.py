@@ -163,7 +163,7 @@ class EpisodeBuffer:
         Returns
         -------
         Transition
-            With `index`, (B,) long, the places of the transitions in the buffer; `weight` is None: all count the same.
+            With `indices`, (B,) long, the places of the transitions in the buffer; `weights` is None: all count the same.
 
         Raises
         ------
@@ -175,10 +175,10 @@ class EpisodeBuffer:
         drawn = torch.randint(int(ends[-1]), (batch,), generator=generator)
         row = torch.searchsorted(ends, drawn, right=True)
         step = drawn - (ends - self.length)[row]
-        return self.get(row, step, device)._replace(index=row * self.env.steps + step)
+        return self.get(row, step, device)._replace(indices=row * self.env.steps + step)
 
-    def update(self, index: Tensor, error: Tensor) -> None:
-        """Learn how large the critic's errors (B,) at transitions `index` (B,) were; a uniform buffer does not use it."""
+    def update(self, indices: Tensor, error: Tensor) -> None:
+        """Learn how large the critic's errors (B,) at transitions `indices` (B,) were; a uniform buffer does not use it."""
 
     def state_dict(self) -> dict:
         "All that the next sample depends on: the buffer's own tensors, not copies."
@@ -243,9 +243,9 @@ def check_buffer(kind: type) -> None:
     if (latest[:, None] - batch.action[None]).abs().amax(2).amin(1).max() > 1e-6: refuse("expected the latest transitions among 2000 samples")
     painted = env.transition(batch.state, batch.action).canvas
     if (painted - batch.after.canvas).abs().max() > 0.01: refuse("expected the next canvas to follow from state and action")
-    if batch.weight is not None and not ((batch.weight > 0) & (batch.weight <= 1)).all(): refuse("expected importance weights in (0, 1]")
-    if batch.index is None: refuse("expected the index of every transition")
-    buffer.update(batch.index, torch.ones(2000))
+    if batch.weights is not None and not ((batch.weights > 0) & (batch.weights <= 1)).all(): refuse("expected importance weights in (0, 1]")
+    if batch.indices is None: refuse("expected the index of every transition")
+    buffer.update(batch.indices, torch.ones(2000))
     twin = make()
     twin.load_state_dict(buffer.state_dict())
     one, other = (b.sample(5, torch.Generator().manual_seed(2)) for b in (buffer, twin))

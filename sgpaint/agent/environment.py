@@ -17,7 +17,8 @@ from torch import Tensor
 
 from .rewards import L2, RewardTerm
 from ..guide.guidance import Guidance, InstanceGuidance, need_guidance
-from ..stroke.blend import RULES, StrokeMasks, blank, paint, stroke_masks
+from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
+from ..stroke.renderer import RENDERERS, Renderer
 from ..stroke.primitive import HUANG, NAKANO, from_huang, from_nakano
 from ..stroke.primitive import primitive as find_primitive
 
@@ -201,6 +202,8 @@ class PaintingEnv:
         Strokes of a bundle that paint the object where there are two levels, the last ones (SG-15, C16).
     observes
         Maps of the guidance that the networks observe, out of "mask" and "focus".
+    renderer
+        How strokes become pixels, a name in `RENDERERS` or a renderer.
     rewards
         The term whose decrease is the reward of a step.
 
@@ -231,6 +234,7 @@ class PaintingEnv:
     blend_mode: str = "plain"
     foreground_strokes: int = 3
     observes: tuple[str, ...] = ()
+    renderer: str | Renderer = "exact"
     rewards: RewardTerm = field(default_factory=L2, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -243,12 +247,13 @@ class PaintingEnv:
         if find_primitive(self.primitive).name != "bezier" and self.encoding != "absolute":
             raise ValueError(f"encoding {self.encoding!r} needs bezier strokes, got {self.primitive!r}: "
                              "use encoding 'absolute'")
-        if self.blend_mode not in RULES:
-            raise ValueError(f"blend_mode: expected one of {', '.join(RULES)}, got {self.blend_mode!r}")
+        if self.blend_mode not in BLEND_MODES:
+            raise ValueError(f"blend_mode: expected one of {', '.join(BLEND_MODES)}, got {self.blend_mode!r}")
         if self.blend_mode != "plain" and not 0 <= self.foreground_strokes <= self.bundle:
             raise ValueError(f"foreground_strokes: expected 0 to {self.bundle}, the bundle, got {self.foreground_strokes}")
         if not set(self.observes) <= set(MAPS):
             raise ValueError(f"observes: expected names out of mask and focus, got {self.observes}")
+        RENDERERS.find(self.renderer)
 
     # ---- sizes and spaces
 
@@ -330,7 +335,8 @@ class PaintingEnv:
 
     def transition(self, state: State, action: Tensor) -> State:
         "The next state: the bundle is painted. Differentiable in the action and in the canvas (SG-03)."
-        canvas = paint(state.canvas, self.decode(action), self.primitive, stroke_masks=self.stroke_masks(state))
+        canvas = paint(state.canvas, self.decode(action), self.primitive, stroke_masks=self.stroke_masks(state),
+                       renderer=self.renderer)
         return replace(state, canvas=canvas, step=state.step + 1)
 
     def reward(self, before: State, after: State) -> Tensor:
@@ -391,7 +397,7 @@ class PaintingEnv:
 class Transition(NamedTuple):
     """One step of every painting in a batch, as a replay buffer or a collector returns it.
 
-    `index` and `weight` are set by buffers that draw some transitions more often than others: where each was stored,
+    `indices` and `weights` are set by buffers that draw some transitions more often than others: where each was stored,
     and its importance weight.
     """
 
@@ -399,8 +405,8 @@ class Transition(NamedTuple):
     action: Tensor  # (B, action_size)
     after: State  # after; the same targets
     terminated: Tensor  # (B,) bool: nothing can follow. False for a truncated painting: bootstrap there
-    index: Tensor | None = None  # (B,) long
-    weight: Tensor | None = None  # (B,) float, at most 1
+    indices: Tensor | None = None  # (B,) long
+    weights: Tensor | None = None  # (B,) float, at most 1
 
 
 def replace_rows(state: State, rows: Tensor, new: State) -> State:

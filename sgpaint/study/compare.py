@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ..agent.trained import Agent, load_agent, paint_with, paintable, told_of
+from ..agent.trained import Agent, load_agent, paint_with, paintable, guidance_for_scenes
 from ..agent.training import Result
 from ..lab.config import differing
 from ..lab.run import RunError, read_metrics
@@ -109,8 +109,8 @@ def painted(
     where, paintings = places[place:place + 1], []
     target = scenes.images()[where[0]].float() / 255
     for agent, title in zip(agents, titles, strict=True):
-        told = told_of(agent, scenes, where)
-        paintings.append(paint_with(agent, target, title, None if told is None else told.masks[0]))
+        guidance_of = guidance_for_scenes(agent, scenes, where)
+        paintings.append(paint_with(agent, target, title, None if guidance_of is None else guidance_of.masks[0]))
     return target, paintings
 
 # %% ../../nbs/study/03_compare.ipynb #ee86a1bf
