@@ -14,7 +14,10 @@ from optimize import photograph
 from painterly import painterly
 from torch import Tensor
 
-from sgpaint.search.optimize import Task, optimize, place, refine, rounds
+from sgpaint.search.objective import Objective
+from sgpaint.search.optimize import coarse_to_fine, optimize
+from sgpaint.search.polish import refine
+from sgpaint.search.propose import propose_strokes
 from sgpaint.agent.paint import paint
 from sgpaint.agent.trained import SHIPPED, paint_polished, paint_with, shipped_agent
 from sgpaint.lab.image import resize
@@ -39,9 +42,10 @@ class Placing(torch.nn.Module):
     "An actor that has learned nothing: it puts a bundle where the error is, large strokes first."
     def forward(self, planes: Tensor) -> Tensor:
         rules, share = AGENT.env, planes[0, 6].mean().item()
-        fine = rounds(rules.strokes, 200, (planes.shape[2], planes.shape[3]))[2].radius
+        fine = coarse_to_fine(rules.strokes, 200, (planes.shape[2], planes.shape[3]))[2].radius
         radius, chance = min(0.25, fine / (share + 1 / rules.steps) ** 0.5), torch.Generator().manual_seed(0)
-        return place(Task(planes[0, 3:6], BEZIER), planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
+        objective = Objective(planes[0, 3:6], BEZIER)
+        return propose_strokes(objective, planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
 
 
 PLACING = replace(AGENT, actor=Placing())
@@ -49,18 +53,19 @@ WAYS = {
     "flat colour": lambda image, n: Painting(torch.zeros(0, 13), tuple(image.shape[1:]), "bezier",
                                              tuple(image.mean((1, 2)).tolist())),
     "painterly": lambda image, n: painterly(image, n),
-    "greedy": lambda image, n: optimize(image, n, bundle=5, steps=60, show=False),
-    "fast": lambda image, n: paint(image, n, "fast", show=False),
-    "good": lambda image, n: paint(image, n, "good", show=False),
+    "greedy": lambda image, n: optimize(image, n, bundle=5, steps=60, progress_bar=False),
+    "fast": lambda image, n: paint(image, n, "fast", progress_bar=False),
+    "good": lambda image, n: paint(image, n, "good", progress_bar=False),
     "agent": lambda image, n: paint_with(AGENT, image),
     "agent + refine": lambda image, n: refine(paint_with(AGENT, image), image),
     "by turns": lambda image, n: paint_polished(AGENT, image),
     "placed by turns": lambda image, n: paint_polished(PLACING, image),
-    "no agent, 40": lambda image, n: optimize(image, n, steps=40, show=False),  # as many steps as those two have
-    "no agent, 20": lambda image, n: optimize(image, n, steps=20, show=False),  # about as many seconds as by turns
+    "no agent, 40": lambda image, n: optimize(image, n, steps=40, progress_bar=False),  # as many steps as those two
+    "no agent, 20": lambda image, n: optimize(image, n, steps=20, progress_bar=False),  # about as long as by turns
 }
 COUNTS = {"flat colour": [0], **dict.fromkeys(list(WAYS)[-6:], [AGENT.env.strokes])}
-USED = "agent/optimize agent/paint agent/painter stroke/canvas stroke/distance stroke/exact stroke/native".split()
+USED = """search/losses search/objective search/descend search/propose search/contribution search/optimize
+    search/polish agent/paint agent/trained stroke/blend stroke/distance stroke/exact stroke/native""".split()
 
 
 def code() -> str:
@@ -157,7 +162,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick: asked.pictures, asked.strokes, asked.photos = QUICK["pictures"], QUICK["strokes"], 0
     torch.set_num_threads(1)
-    optimize(photograph("astronaut", 32), 5, steps=5, show=False)  # the kernel is built, libraries are warm
+    optimize(photograph("astronaut", 32), 5, steps=5, progress_bar=False)  # the kernel is built, libraries are warm
     paint_with(AGENT, photograph("astronaut", 32))
     path = asked.out / "board.json"
     board = json.loads(path.read_text()) if path.exists() else {}

@@ -17,7 +17,8 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
-from sgpaint.search.optimize import optimize, refine
+from sgpaint.search.optimize import optimize
+from sgpaint.search.polish import refine
 from sgpaint.agent.paint import BUDGETS, paint
 from sgpaint.lab.image import resize
 from sgpaint.lab.machine import describe
@@ -71,7 +72,7 @@ def against_plain(name: str, n: int, seed: int) -> dict:
         if i < len(settings):
             rate, widest = settings[i]
             plains[f"rate {rate}, radii to {widest}"] = timed(lambda: plain(image, n, rate, widest, seed), image)  # noqa: B023
-        ladder[steps] = timed(lambda: optimize(image, n, seed=seed, steps=steps, show=False), image)  # noqa: B023
+        ladder[steps] = timed(lambda: optimize(image, n, seed=seed, steps=steps, progress_bar=False), image)  # noqa: B023
     setting, best = max(plains.items(), key=lambda item: item[1]["psnr_db"])
     as_good = min((s for s in ladder.values() if s["psnr_db"] >= best["psnr_db"]), key=lambda s: s["cpu_s"])
     as_long = max((s for s in ladder.values() if s["cpu_s"] <= best["cpu_s"]), key=lambda s: s["psnr_db"])
@@ -107,12 +108,13 @@ def threads(count: int):
 def budgets(name: str, n: int) -> dict:
     "What `paint` costs and brings with one thread and with two, and without a compiler."
     image = photograph(name)
-    def each(**how): return {b: timed(lambda: paint(image, n, b, show=False, **how), image) for b in BUDGETS}  # noqa: B023
+    def each(**how): return {b: timed(lambda: paint(image, n, b, progress_bar=False, **how), image) for b in BUDGETS}  # noqa: B023
     found = {"one thread": each()}
     with threads(2): found["two threads"] = each()
-    with eager(): found["no compiler"] = timed(lambda: paint(image, n, "fast", show=False), image)
+    with eager(): found["no compiler"] = timed(lambda: paint(image, n, "fast", progress_bar=False), image)
     for budget in ("good", "best"):
-        found[f"features, {budget}"] = timed(lambda: paint(image, n, budget, loss="features", show=False), image)  # noqa: B023
+        found[f"features, {budget}"] = timed(
+            lambda: paint(image, n, budget, loss="features", progress_bar=False), image)  # noqa: B023
     return {"picture": name, "strokes": n, **found}
 
 
@@ -125,7 +127,7 @@ def losses(name: str, n: int, seeds: tuple[int, ...] = (0, 1)) -> dict:
         rows = []
         for seed in seeds:
             began = time.process_time()
-            painting = optimize(image, n, seed=seed, show=False, **how)
+            painting = optimize(image, n, seed=seed, progress_bar=False, **how)
             canvas = painting.render((image.shape[1], image.shape[2]))
             rows.append((time.process_time() - began, decibels(canvas, image), ssim(canvas[None], image[None]).item()))
         spent, db, alike = map(mean, zip(*rows, strict=True))
@@ -140,7 +142,7 @@ def greedy_the_plain_way(name: str) -> list[dict]:
         plains = {f"rate {rate}": timed(lambda: plain_greedy(image, n, rate, 0), image) for rate in (0.05, 0.1)}  # noqa: B023
         found.append({"picture": name, "strokes": n, **plains, "best": max(p["psnr_db"] for p in plains.values()),
                       "optimize, bundles of 5": timed(
-                          lambda: optimize(image, n, bundle=5, steps=60, show=False), image)})  # noqa: B023
+                          lambda: optimize(image, n, bundle=5, steps=60, progress_bar=False), image)})  # noqa: B023
     return found
 
 
@@ -149,7 +151,7 @@ import json, sys, time
 began = time.perf_counter()
 from sgpaint import paint
 imported = time.perf_counter()
-painting = paint(sys.argv[1], 200, "fast", show=False)
+painting = paint(sys.argv[1], 200, "fast", progress_bar=False)
 with open("/proc/self/status") as status: lines = status.read().splitlines()
 peak = int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024  # of this process alone
 print(json.dumps({"import_s": round(imported - began, 2), "paint_s": round(time.perf_counter() - imported, 2),
@@ -181,18 +183,18 @@ def first_calls() -> dict:
 def greedy_and_refined(name: str, n: int) -> dict:
     "Greedy bundles; and a painting that was shaken, after forty steps of refining."
     image = photograph(name)
-    whole = optimize(image, n, show=False)
+    whole = optimize(image, n, progress_bar=False)
     shaken = whole.strokes + 0.03 * torch.randn(whole.strokes.shape, generator=torch.Generator().manual_seed(0))
     rough = Painting(shaken.clamp(0, 1), whole.size)
     return {"picture": name, "strokes": n,
-            "greedy, bundles of 5": timed(lambda: optimize(image, n, bundle=5, steps=60, show=False), image),
+            "greedy, bundles of 5": timed(lambda: optimize(image, n, bundle=5, steps=60, progress_bar=False), image),
             "shaken": {"psnr_db": round(decibels(rough.render(), image), 2)},
             "shaken, 40 steps of refine": timed(lambda: refine(rough, image), image)}
 
 
 def large(n: int = 500, side: int = 2048) -> dict:
     "A large render of a painting."
-    painting, found = optimize(photograph("astronaut"), n, steps=60, show=False), {}
+    painting, found = optimize(photograph("astronaut"), n, steps=60, progress_bar=False), {}
     for count in (1, 2):
         with threads(count):
             began = time.process_time(), time.perf_counter()
@@ -222,7 +224,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE / "optimize.json")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    optimize(photograph("astronaut", 32), 5, steps=5, show=False)  # the kernel is built, libraries are warm
+    optimize(photograph("astronaut", 32), 5, steps=5, progress_bar=False)  # the kernel is built, libraries are warm
     found = {**(json.loads(asked.output.read_text()) if asked.output.exists() else {}), "machine": describe()}
     for row in asked.rows:
         found[row] = ROWS[row](asked)

@@ -4,7 +4,7 @@ import math
 import torch
 from torch import Tensor
 
-from sgpaint.search.optimize import blurred
+from sgpaint.search.propose import gaussian_blur
 from sgpaint.stroke.blend import paint
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import RADIUS_MIN, RADIUS_SPAN
@@ -42,8 +42,8 @@ def curve(points: list[tuple[float, float]], colour: Tensor, radius: float, size
 def layer(image: Tensor, canvas: Tensor, count: int, cell: float, generator: torch.Generator) -> Tensor:  # (n, 13)
     "Strokes for the cells of a grid in which the canvas is most wrong, from the worst pixel of each, in random order."
     (h, w), radius = image.shape[1:], 0.7 * cell
-    seen = blurred(image, 0.5 * radius)
-    grey = blurred((seen * torch.tensor([0.3, 0.59, 0.11]).view(3, 1, 1)).sum(0, keepdim=True), 1.0)[0]
+    seen = gaussian_blur(image, 0.5 * radius)
+    grey = gaussian_blur((seen * torch.tensor([0.3, 0.59, 0.11]).view(3, 1, 1)).sum(0, keepdim=True), 1.0)[0]
     down, right = torch.gradient(grey)
     along = torch.stack((-down, right)) / torch.hypot(down, right).clamp_min(1e-6)
     wrong, rows, columns = (seen - canvas).square().sum(0), max(1, round(h / cell)), max(1, round(w / cell))

@@ -23,7 +23,7 @@ from .environment import PaintingEnv, State, Transition, rollout
 from .guided_rewards import through_mask
 from .networks import Actor, Critic
 from .rewards import L2, Weight
-from ..guide.guidance import need_guidance
+from ..guide.guidance import require_guidance
 from ..lab.machine import GraphedFunction, compiled
 from ..lab.registry import Registry, RegistryError
 
@@ -341,7 +341,7 @@ class Algorithm:
 
     def foreground_discriminator_loss(self, t: Transition) -> Tensor:
         "The same for the object alone, in its frame (SG-46)."
-        canvas, target = through_mask([t.after.canvas, t.after.target], need_guidance(t.after.guidance), self.aligned)
+        canvas, target = through_mask([t.after.canvas, t.after.target], require_guidance(t.after.guidance), self.aligned)
         return self.objective.loss(self.networks.online["foreground_discriminator"], canvas, target)
 
     def losses(self) -> dict[str, Callable[[Transition], Tensor]]:

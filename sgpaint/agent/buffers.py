@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .environment import Collector, PaintingEnv, State, Transition, mirror_where
-from ..guide.guidance import Guidance, need_guidance
+from ..guide.guidance import Guidance, require_guidance
 from ..lab.registry import Registry, RegistryError
 
 # %% ../../nbs/agent/07_buffers.ipynb #78d720e5
@@ -131,7 +131,7 @@ class EpisodeBuffer:
         self.targets[there] = to_bytes(state.target).to(device)
         self.canvases[there, 0] = to_bytes(state.canvas).to(device)
         if not self.guided: return
-        guidance = need_guidance(state.guidance)
+        guidance = require_guidance(state.guidance)
         self.masks[there], self.focus[there] = (to_bytes(x).to(device) for x in (guidance.mask, guidance.focus))
         self.boxes[there] = guidance.box.to(self.boxes)
 

@@ -25,6 +25,7 @@ from .rewards import REWARDS, RewardTerm, Weight, WeightedSum, check_weight, nam
 from ..lab.config import ConfigError, as_dict, build, flatten, nearest, project_root, replace
 from ..lab.registry import Registry, RegistryError
 from ..scene.datasets import DATASETS
+from ..stroke.encoding import ENCODINGS
 from ..stroke.primitive import PRIMITIVES
 from ..stroke.renderer import RENDERERS
 
@@ -50,7 +51,7 @@ class Task:
     primitive
         The kind of stroke, a name in `PRIMITIVES`.
     encoding
-        What the numbers of an action mean: "absolute", "huang" or "nakano" (C19, C20).
+        What the numbers of an action mean, a name in `ENCODINGS` (C19, C20).
     renderer
         A name in `RENDERERS`.
     background
@@ -207,7 +208,7 @@ class Machine:
 
 # %% ../../nbs/agent/09_config.ipynb #ca3cfc14
 DOORS: dict[str, Registry[Any]] = {  # fields that name a registered object
-    "dataset": DATASETS, "primitive": PRIMITIVES, "renderer": RENDERERS, "algorithm": ALGORITHMS, "discriminator": DISCRIMINATORS,
+    "dataset": DATASETS, "primitive": PRIMITIVES, "encoding": ENCODINGS, "renderer": RENDERERS, "algorithm": ALGORITHMS, "discriminator": DISCRIMINATORS,
     "buffer": BUFFERS, "exploration": EXPLORATIONS}
 _AT_LEAST = dict.fromkeys(("strokes", "bundle", "size", "updates", "batch", "num_envs", "collect_steps", "collect_every",
                            "evaluate_every", "evaluate_images"), 1)
@@ -317,10 +318,9 @@ class TrainConfig:
             yield f"algorithm: {learning.algorithm!r} uses the squared error alone; leave guidance off, or use 'model-based'"
         if learning.previous_canvas and not (learning.bootstrap_next and kind.model_based):
             yield "previous_canvas: expected bootstrap_next=True and a model-based algorithm with it"
-        if task.encoding not in ("absolute", "huang", "nakano"):
-            yield f"encoding: expected 'absolute', 'huang' or 'nakano', got {task.encoding!r}"
-        elif task.encoding != "absolute" and task.primitive != "bezier":
-            yield f"encoding: {task.encoding!r} is an encoding of primitive 'bezier', got {task.primitive!r}"
+        known = ENCODINGS[task.encoding].primitives
+        if known and task.primitive not in known:
+            yield f"encoding: {task.encoding!r} is an encoding of primitive {' or '.join(known)}, got {task.primitive!r}"
         if guidance.blend_mode != "plain" and guidance.foreground_strokes > task.bundle:
             yield f"foreground_strokes: expected at most bundle ({task.bundle}), got {guidance.foreground_strokes}"
         if guidance.train_expert and not self.needs_expert:

@@ -7,7 +7,6 @@ __all__ = ['CHANNELS', 'MAPS', 'State', 'mirror_where', 'coordinates', 'channel'
            'Transition', 'replace_rows', 'Collector', 'rollout']
 
 # %% ../../nbs/agent/02_environment.ipynb #4b8b2468
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -16,10 +15,11 @@ import torch
 from torch import Tensor
 
 from .rewards import L2, RewardTerm
-from ..guide.guidance import Guidance, InstanceGuidance, need_guidance
+from ..guide.guidance import Guidance, InstanceGuidance, require_guidance
+from ..lab.registry import RegistryError
+from ..stroke.encoding import ENCODINGS
 from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
 from ..stroke.renderer import RENDERERS, Renderer
-from ..stroke.primitive import HUANG, NAKANO, from_huang, from_nakano
 from ..stroke.primitive import primitive as find_primitive
 
 # %% ../../nbs/agent/02_environment.ipynb #56fe46eb
@@ -158,16 +158,6 @@ class Step(NamedTuple):
     reward: Tensor  # (B,)
     terminated: Tensor  # (B,) bool: no step is left
 
-# %% ../../nbs/agent/02_environment.ipynb #030e3cb0
-_ENCODINGS = {"huang": (HUANG, from_huang), "nakano": (NAKANO, from_nakano)}
-_ACROSS = {"huang": ("y0", "y2"), "nakano": ("start_x", "control_x", "end_x"), "absolute": ("x0", "x1", "x2")}
-
-
-@functools.cache
-def _across(encoding: str, columns: tuple[str, ...], device: torch.device) -> Tensor:
-    "1 for the numbers that a mirror turns round, on the device once and for all."
-    return torch.tensor([float(name in _ACROSS[encoding]) for name in columns], device=device)
-
 # %% ../../nbs/agent/02_environment.ipynb #965677c7
 def check_targets(
     targets: Tensor,  # pictures to paint
@@ -193,7 +183,7 @@ class PaintingEnv:
     primitive
         The kind of stroke, a name in `PRIMITIVES`.
     encoding
-        What the numbers of an action mean: "absolute", "huang" or "nakano" (C19, C20).
+        What the numbers of an action mean, a name in `ENCODINGS` (C19, C20).
     background
         The empty canvas, "black" or "white" (C21).
     blend_mode
@@ -242,10 +232,9 @@ class PaintingEnv:
             raise ValueError(f"expected strokes a positive multiple of bundle, got {self.strokes} and {self.bundle}")
         if self.background not in ("black", "white"):
             raise ValueError(f"background: expected 'black' or 'white', got {self.background!r}")
-        if self.encoding not in ("absolute", *_ENCODINGS):
-            raise ValueError(f"encoding: expected 'absolute', 'huang' or 'nakano', got {self.encoding!r}")
-        if find_primitive(self.primitive).name != "bezier" and self.encoding != "absolute":
-            raise ValueError(f"encoding {self.encoding!r} needs bezier strokes, got {self.primitive!r}: "
+        known = ENCODINGS[self.encoding].primitives
+        if known and find_primitive(self.primitive).name not in known:
+            raise ValueError(f"encoding {self.encoding!r} needs {' or '.join(known)} strokes, got {self.primitive!r}: "
                              "use encoding 'absolute'")
         if self.blend_mode not in BLEND_MODES:
             raise ValueError(f"blend_mode: expected one of {', '.join(BLEND_MODES)}, got {self.blend_mode!r}")
@@ -265,7 +254,7 @@ class PaintingEnv:
     @property
     def columns(self) -> tuple[str, ...]:
         "Names of the numbers that the actor outputs for one stroke, in its encoding."
-        return find_primitive(self.primitive).columns if self.encoding == "absolute" else _ENCODINGS[self.encoding][0]
+        return ENCODINGS[self.encoding].columns(self.primitive)
 
     @property
     def action_size(self) -> int:
@@ -302,13 +291,11 @@ class PaintingEnv:
         "The strokes (B, bundle, P) that an action (B, action_size) in [0, 1] means."
         if action.ndim != 2 or action.shape[1] != self.action_size:
             raise ValueError(f"expected actions (B, {self.action_size}), got {tuple(action.shape)}")
-        action = action.unflatten(1, (self.bundle, -1))
-        return action if self.encoding == "absolute" else _ENCODINGS[self.encoding][1](action)
+        return ENCODINGS[self.encoding].decode(action.unflatten(1, (self.bundle, -1)), self.primitive)
 
     def mirror(self, action: Tensor) -> Tensor:
         "The action (B, action_size) that paints the mirror image (left and right swapped)."
-        across = _across(self.encoding, self.columns * self.bundle, action.device).to(action)
-        return across * (1 - action) + (1 - across) * action
+        return ENCODINGS[self.encoding].mirror(action.unflatten(1, (self.bundle, -1)), self.primitive).flatten(1)
 
     # ---- the decision process
 
@@ -328,8 +315,8 @@ class PaintingEnv:
             Targets of another shape, type or range, or no guidance where it is needed.
         """
         check_targets(targets)
-        if self.guided and len(need_guidance(guidance)) != len(targets):
-            raise ValueError(f"expected guidance for each of {len(targets)} pictures, got {len(need_guidance(guidance))}")
+        if self.guided and len(require_guidance(guidance)) != len(targets):
+            raise ValueError(f"expected guidance for each of {len(targets)} pictures, got {len(require_guidance(guidance))}")
         canvas = blank(len(targets), (targets.shape[2], targets.shape[3]), self.background, targets.device)
         return State(canvas, targets, torch.zeros(len(targets), dtype=torch.long, device=targets.device), guidance)
 
@@ -368,7 +355,7 @@ class PaintingEnv:
     def stroke_masks(self, state: State) -> StrokeMasks | None:
         "The masks of a bundle's strokes: 1 - S for the background, S for the foreground; None on one level."
         if self.blend_mode == "plain": return None
-        mask = need_guidance(state.guidance).mask
+        mask = require_guidance(state.guidance).mask
         return stroke_masks(torch.cat([1 - mask, mask], 1), self.levels, self.blend_mode)
 
     def observe(self, state: State, previous_canvas: Tensor | None = None) -> Tensor:
@@ -390,7 +377,7 @@ class PaintingEnv:
         step = (state.step / self.steps).to(state.canvas.dtype)[:, None, None, None].expand(batch, 1, height, width)
         place = coordinates((height, width), state.canvas.device).expand(batch, -1, -1, -1)
         front = [] if previous_canvas is None else [previous_canvas]
-        maps = [getattr(need_guidance(state.guidance), name) for name in self.observes]
+        maps = [getattr(require_guidance(state.guidance), name) for name in self.observes]
         return torch.cat([*front, state.canvas, state.target, step, place, *maps], 1)
 
 # %% ../../nbs/agent/02_environment.ipynb #3dc2eed1
@@ -520,11 +507,11 @@ def rollout(env: PaintingEnv, policy: Callable[[State], Tensor], targets: Tensor
     [1, 2]
     """
     several = guidance if isinstance(guidance, InstanceGuidance) else None
-    first = guidance.pick(torch.zeros(len(targets)).long()) if isinstance(guidance, InstanceGuidance) else guidance
+    first = guidance.select(torch.zeros(len(targets)).long()) if isinstance(guidance, InstanceGuidance) else guidance
     state = env.reset(targets, first)
     for _ in range(env.steps):
         if several is not None:
-            state = replace(state, guidance=several.pick(several.most_wrong(state.canvas, targets)))
+            state = replace(state, guidance=several.select(several.worst_instance(state.canvas, targets)))
         action = policy(state)
         state = env.transition(state, action)
         yield state, action

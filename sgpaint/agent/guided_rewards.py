@@ -15,7 +15,7 @@ from torch import Tensor
 from .rewards import REWARDS, RewardTerm
 from ..guide.align import zoom
 from ..guide.saliency import focus_distance
-from ..guide.guidance import Guidance, need_guidance
+from ..guide.guidance import Guidance, require_guidance
 
 # %% ../../nbs/agent/01_guided_rewards.ipynb #ea57ff1e
 def in_frame(
@@ -56,12 +56,12 @@ class Foreground(RewardTerm):
 
     def distance(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The inner distance of the masked pictures, (B,)."
-        canvas, target = through_mask([canvas, target], need_guidance(guidance), self.aligned)
+        canvas, target = through_mask([canvas, target], require_guidance(guidance), self.aligned)
         return self.inner.distance(canvas, target)
 
     def reward(self, before: Tensor, after: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The inner reward of the masked pictures, (B,)."
-        before, after, target = through_mask([before, after, target], need_guidance(guidance), self.aligned)
+        before, after, target = through_mask([before, after, target], require_guidance(guidance), self.aligned)
         return self.inner.reward(before, after, target)
 
 # %% ../../nbs/agent/01_guided_rewards.ipynb #fd7d651a
@@ -79,7 +79,7 @@ class Background(RewardTerm):
 
     def distance(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The inner distance of the pictures with the object blacked out, (B,)."
-        outside = 1 - need_guidance(guidance).mask
+        outside = 1 - require_guidance(guidance).mask
         return self.inner.distance(canvas * outside, target * outside)
 
 # %% ../../nbs/agent/01_guided_rewards.ipynb #6a920955
@@ -108,12 +108,12 @@ class Focus(RewardTerm):
 
     def distance(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The weighted squared error under the focus map, (B,)."
-        known = need_guidance(guidance)
+        known = require_guidance(guidance)
         canvas, target, focus = in_frame([canvas, target, known.focus], known, self.aligned)
         return focus_distance(canvas, target, focus, self.form)
 
     def reward(self, before: Tensor, after: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "Its decrease, (B,), with one zoom for all pictures."
-        known = need_guidance(guidance)
+        known = require_guidance(guidance)
         before, after, target, focus = in_frame([before, after, target, known.focus], known, self.aligned)
         return focus_distance(before, target, focus, self.form) - focus_distance(after, target, focus, self.form)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from .config import TrainConfig
 from .environment import PaintingEnv
-from ..guide.classify import Expert, expert_for, load_expert, save_expert, step_together
-from ..guide.guidance import Guidance, GuidanceSet, InstanceGuidance, focus_maps, gather, with_focus
-from ..guide.segment import Segmenter, load_segmenter, save_segmenter, segmenter_for
+from ..guide.classify import Expert, cached_expert, load_expert, save_expert, expert_train_step
+from ..guide.guidance import Guidance, GuidanceSet, InstanceGuidance, add_focus, focus_maps, load_guidance
+from ..guide.segment import Segmenter, load_segmenter, save_segmenter, cached_segmenter
 from ..lab.config import ConfigError
 from ..scene.loading import SceneSet, load
 
@@ -26,20 +26,20 @@ def find_segmenter(config: TrainConfig) -> Segmenter | None:
     if config.guidance.masks == "truth": return None
     if config.guidance.segmenter: return load_segmenter(config.guidance.segmenter, config.machine.device)
     count = min(config.task.images or 2000, 2000)
-    return segmenter_for(load(config.task.dataset, size=config.task.size, count=count, source="builtin"))
+    return cached_segmenter(load(config.task.dataset, size=config.task.size, count=count, source="builtin"))
 
 
 def find_expert(config: TrainConfig, scenes: SceneSet) -> Expert | None:
     "The expert that a config asks for; None where it needs no focus maps."
     if not config.needs_expert: return None
     if config.guidance.expert: return load_expert(config.guidance.expert, config.machine.device)
-    return expert_for(scenes, updates=10) if config.machine.smoke else expert_for(scenes)
+    return cached_expert(scenes, updates=10) if config.machine.smoke else cached_expert(scenes)
 
 
 def guidance_of(scenes: SceneSet, segmenter: Segmenter | None = None, expert: Expert | None = None) -> GuidanceSet:
     "The guidance of every picture of a set."
-    known = gather(scenes, segmenter)
-    return known if expert is None else with_focus(known, expert, scenes.images(), scenes.labels)
+    known = load_guidance(scenes, segmenter)
+    return known if expert is None else add_focus(known, expert, scenes.images(), scenes.labels)
 
 # %% ../../nbs/agent/10_provider.ipynb #5c1a0e51
 class GuidanceProvider:
@@ -69,7 +69,7 @@ class GuidanceProvider:
         self.segmenter, self.expert = find_segmenter(config) if config.guided else None, find_expert(config, scenes)
         self.labels, self.learns, self.train = scenes.labels, config.guidance.train_expert, None
         if config.guided: self.train = guidance_of(scenes, self.segmenter, None if self.learns else self.expert)
-        self.paintable = torch.arange(len(scenes)) if self.train is None else self.train.with_object()
+        self.paintable = torch.arange(len(scenes)) if self.train is None else self.train.object_indices()
         if not len(self.paintable): raise ConfigError(f"{scenes.title}: no picture shows an object to paint with guidance")
         has_masks = held_out.kind == "builtin" or held_out[0].mask is not None
         self.held_out = guidance_of(held_out, self.segmenter, self.expert) if config.guided or has_masks else None
@@ -79,23 +79,23 @@ class GuidanceProvider:
     def train_guidance(self, images: Tensor, rows: Tensor, generator: torch.Generator) -> Guidance | None:
         "Guidance of training pictures (B, 3, H, W) at `rows` (B,) long, one instance each; None without guidance (SG-26)."
         if self.train is None: return None
-        guidance = self.train.at(rows).draw(generator)
+        guidance = self.train.batch(rows).sample(generator)
         if self.expert is None or not self.learns: return guidance
         return replace(guidance, focus=focus_maps(self.expert, images, self.labels[rows]))
 
     def held_out_rows(self, env: PaintingEnv, count: int) -> Tensor:
         "Which of `count` held-out pictures can be painted, (n,) long."
-        return self.held_out.with_object() if env.guided and self.held_out is not None else torch.arange(count)
+        return self.held_out.object_indices() if env.guided and self.held_out is not None else torch.arange(count)
 
     def held_out_guidance(self, env: PaintingEnv, rows: Tensor, device: torch.device) -> InstanceGuidance | None:
         "Guidance of held-out pictures at `rows`; None where the environment needs none."
-        return self.held_out.at(rows).to(device) if env.guided and self.held_out is not None else None
+        return self.held_out.batch(rows).to(device) if env.guided and self.held_out is not None else None
 
     def update(self, images: Tensor, generator: torch.Generator) -> None:
         "One update of an expert that learns beside the agent, with a batch of 64 out of the training pictures (SG-25)."
         if self.expert is None or self.optimizer is None: return
         rows = torch.randint(len(images), (64,), generator=generator)
-        step_together(self.expert, self.optimizer, images[rows].float() / 255, self.labels[rows])
+        expert_train_step(self.expert, self.optimizer, images[rows].float() / 255, self.labels[rows])
 
     def save(self, folder: Path) -> None:
         "Save expert and segmenter beside the agent, so that it can paint other pictures."

@@ -19,7 +19,11 @@ import sgpaint
 from .algorithms import ALGORITHMS
 from .environment import PaintingEnv, State, rollout
 from .networks import fold
-from ..search.optimize import Task, falls, moves, one_thread, painted, place, rounds, tally
+from ..search.contribution import loss_decreases, stroke_contributions
+from ..search.descend import adam_steps, single_thread
+from ..search.objective import Objective
+from ..search.optimize import coarse_to_fine
+from ..search.propose import propose_strokes
 from .config import TrainConfig, build_env
 from .provider import guidance_of
 from ..guide.classify import Expert, load_expert
@@ -164,7 +168,7 @@ def paint_with(
 def _levels(env: PaintingEnv, known: InstanceGuidance | None, canvases: list[Tensor], target: Tensor) -> dict:
     "The fields of a painting that say which stroke was confined to what; none where there is one level."
     if known is None or env.blend_mode == "plain": return {}
-    which = torch.cat([known.most_wrong(canvas, target) for canvas in canvases])
+    which = torch.cat([known.worst_instance(canvas, target) for canvas in canvases])
     return {"blend_mode": env.blend_mode, "masks": known.masks[0],
             "instance": which.repeat_interleave(env.bundle),
             "layer": torch.tensor(env.levels).repeat(env.steps)}
@@ -187,41 +191,43 @@ def guidance_for_scenes(
 ) -> InstanceGuidance | None:
     "What an agent is told of some pictures of a set; None where it needs nothing."
     if not agent.env.guided: return None
-    return guidance_of(scenes, agent.segmenter, agent.expert if "focus" in agent.env.observes else None).at(places)
+    return guidance_of(scenes, agent.segmenter, agent.expert if "focus" in agent.env.observes else None).batch(places)
 
 
 def paintable(agent: Agent, scenes: SceneSet) -> Tensor:  # (n,) long
     "Which pictures of a set an agent can paint: a guided one those that show an object."
-    return guidance_of(scenes, agent.segmenter).with_object() if agent.env.guided else torch.arange(len(scenes))
+    return guidance_of(scenes, agent.segmenter).object_indices() if agent.env.guided else torch.arange(len(scenes))
 
 # %% ../../nbs/agent/14_trained.ipynb #d75c21d3
 RATE = 0.8  # rate of the steps between two bundles
 
 
-def _turns(agent: Agent, env: PaintingEnv, task: Task, each: int) -> Tensor:  # (strokes of the episode, P)
+def _turns(agent: Agent, env: PaintingEnv, objective: Objective, each: int) -> Tensor:  # (strokes of the episode, P)
     "A bundle, steps of gradient for all strokes so far, and the agent looks again."
     side = agent.config.task.size
-    strokes, state = torch.zeros(0, task.primitive.size), env.reset(resize(task.image[None], (side, side)))
+    strokes, state = torch.zeros(0, objective.primitive.size), env.reset(resize(objective.target[None], (side, side)))
     for _ in range(env.steps):
         with torch.no_grad(): action = agent.actor(env.observe(state))
         strokes = torch.cat([strokes, env.decode(action)[0]])
-        which = torch.zeros(len(strokes), dtype=torch.long)
-        strokes = [strokes, *moves(task, strokes, which, each, first=RATE, last=RATE)][-1]
-        state = replace(state, canvas=resize(painted(task, strokes, which)[None], (side, side)), step=state.step + 1)
+        region_ids = torch.zeros(len(strokes), dtype=torch.long)
+        strokes = [strokes, *adam_steps(objective, strokes, region_ids, each, lr_start=RATE, lr_end=RATE)][-1]
+        canvas = resize(objective.render(strokes, region_ids)[None], (side, side))
+        state = replace(state, canvas=canvas, step=state.step + 1)
     return strokes
 
 # %% ../../nbs/agent/14_trained.ipynb #fe438f58
 ANEW = 0.3  # share of the strokes that are placed anew
 
 
-def _anew(task: Task, strokes: Tensor, count: int, new: int, seed: int) -> tuple[Tensor, Tensor]:
+def _anew(objective: Objective, strokes: Tensor, count: int, new: int, seed: int) -> tuple[Tensor, Tensor]:
     "`count` strokes, `new` of them placed anew, and the places in `strokes` of those that stayed."
-    which = torch.zeros(len(strokes), dtype=torch.long)
-    worth = tally(task, strokes, which)[1]
-    left = worth.argsort(descending=True, stable=True)[:count - new].sort().values
+    region_ids = torch.zeros(len(strokes), dtype=torch.long)
+    importance = stroke_contributions(objective, strokes, region_ids)[1]
+    left = importance.argsort(descending=True, stable=True)[:count - new].sort().values
     if not new: return strokes[left], left
-    canvas, fine = painted(task, strokes[left], which[left]), rounds(count, 1, task.size)[-1].radius
-    return torch.cat([strokes[left], place(task, canvas, new, fine, torch.Generator().manual_seed(seed))[0]]), left
+    canvas, fine = objective.render(strokes[left], region_ids[left]), coarse_to_fine(count, 1, objective.size)[-1].radius
+    proposed, _ = propose_strokes(objective, canvas, new, fine, torch.Generator().manual_seed(seed))
+    return torch.cat([strokes[left], proposed]), left
 
 # %% ../../nbs/agent/14_trained.ipynb #7c131802
 def paint_polished(
@@ -238,15 +244,15 @@ def paint_polished(
     if strokes is not None and strokes < 1: raise ValueError(f"strokes: expected 1 or more, got {strokes}")
     picture, bundle, count = open_picture(picture), agent.env.bundle, strokes or agent.env.strokes
     env = replace(agent.env, strokes=math.ceil(count / bundle) * bundle)
-    task = Task(resize(picture, 128, enlarge=False), find_primitive(env.primitive), env.background)
-    small, early = task.at(agent.config.task.size), round(0.7 * last)
-    with one_thread():
+    objective = Objective(resize(picture, 128, enlarge=False), find_primitive(env.primitive), env.background)
+    small, early = objective.at_side(agent.config.task.size), round(0.7 * last)
+    with single_thread():
         drawn, left = _anew(small, _turns(agent, env, small, each), count, round(ANEW * count), seed)
-        which = torch.zeros(count, dtype=torch.long)
-        drawn = [drawn, *moves(small, drawn, which, early, first=RATE, last=RATE / 2)][-1]
-        drawn = [drawn, *moves(task, drawn, which, last - early, first=RATE / 2, last=0.05)][-1]
-        reward = falls(small, drawn, which)
+        region_ids = torch.zeros(count, dtype=torch.long)
+        drawn = [drawn, *adam_steps(small, drawn, region_ids, early, lr_start=RATE, lr_end=RATE / 2)][-1]
+        drawn = [drawn, *adam_steps(objective, drawn, region_ids, last - early, lr_start=RATE / 2, lr_end=0.05)][-1]
+        reward = loss_decreases(small, drawn, region_ids)
     step = torch.cat([left // bundle, torch.full((count - len(left),), env.steps)])
     origin = _origin(agent, picture) | {"how": "agent and gradient", "each": each, "last": last, "seed": seed}
-    return Painting(drawn, (picture.shape[1], picture.shape[2]), task.primitive.name, task.background, title=title,
-                    step=step, reward=reward, provenance=origin)
+    return Painting(drawn, (picture.shape[1], picture.shape[2]), objective.primitive.name, objective.background,
+                    title=title, step=step, reward=reward, provenance=origin)

@@ -15,10 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 # %% ../../nbs/agent/13_training.ipynb #5c1a0e91
@@ -62,7 +61,10 @@ def random_stroke_scale(term: RewardTerm, env: PaintingEnv, targets: Tensor, gui
     return reward_scale(term, torch.stack([start, *steps], 1), targets, guidance)
 
 # %% ../../nbs/agent/13_training.ipynb #b3bcdf7f
-def _prepare_machine(config: TrainConfig) -> Accelerator:
+if TYPE_CHECKING: from accelerate import Accelerator
+
+
+def _prepare_machine(config: TrainConfig) -> "Accelerator":
     "Set threads, seeds and the options of GPU libraries; the accelerator knows this process among others."
     machine = config.machine
     set_threads(machine.threads)
@@ -71,6 +73,7 @@ def _prepare_machine(config: TrainConfig) -> Accelerator:
     if not on_cpu:
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
+    from accelerate import Accelerator  # half a second that painting need not wait for
     accelerator = Accelerator(cpu=on_cpu)
     if machine.cuda_graphs and accelerator.num_processes > 1:
         raise ConfigError(f"cuda_graphs: expected one process, got {accelerator.num_processes}; set cuda_graphs=False")
@@ -256,7 +259,7 @@ def resume(session: Session) -> int:
     folder = session.run.folder / "checkpoints"
     newest = checkpoint.latest(folder)
     done = torch.tensor([int(newest.name.split("-")[1]) if newest else 0], device=session.device)
-    common = int(session.accelerator.gather(done).min())
+    common = int(session.accelerator.load_guidance(done).min())
     if common: session.load_state_dict(checkpoint.load(folder / f"update-{common:07d}"))
     return common
 

@@ -1,45 +1,46 @@
-// The explorers of `study.explore`: the player with a kernel behind it. `Player`, `chart` and `h` come from player.js, `Link` from panel.js.
+// StrokeExplorer, KappaExplorer and RewardExplorer: the player of player.js, connected to a kernel. State and validation are in Python
+// (nbs/explore/03_painting.ipynb). `Player`, `chart` and `h` come from player.js, `Link` from panel.js.
 
 const POINTS = { x0: "start", x1: "control point", x2: "end" };
 
-// A player whose strokes can be taken by their points, recoloured and resized; what is changed is seen at once, and counted as an edit.
-class Workbench extends Player {
+// A player with an editor for the selected stroke: handles on its points, its colour, radii and opacities. Every change is drawn at once.
+class PaintingEditor extends Player {
   constructor(host, paintings, extras) {
     super(host, paintings, extras);
     paintings.forEach((p) => { p.original = p.strokes.slice(); });
     this.edits = new Map();
-    this.desk = h("div", { class: "sg-row", role: "group", "aria-label": "change the chosen stroke" });
-    this.heading.parentElement.after(this.desk);
+    this.controls = h("div", { class: "sg-row", role: "group", "aria-label": "change the selected stroke" });
+    this.heading.parentElement.after(this.controls);
     for (const v of this.views) {
-      v.grips = h("svg", { viewBox: `0 0 ${v.width} ${v.height}`, preserveAspectRatio: "none" });
-      v.board.append(v.grips);
+      v.handles = h("svg", { viewBox: `0 0 ${v.width} ${v.height}`, preserveAspectRatio: "none" });
+      v.board.append(v.handles);
     }
-    this.watchers.push((name) => { if (name === "pinned") this.take(); });
-    this.take();
+    this.watchers.push((name) => { if (name === "pinned") this.showControls(); });
+    this.showControls();
   }
-  chosen() { return this.of && this.views.includes(this.of) ? this.of : this.views[0]; }
-  // Controls for the chosen stroke: grips on its points, its colour, its sizes and its opacities.
-  take() {
-    this.views.forEach((v) => v.grips.replaceChildren());
-    const v = this.chosen(), k = this.pinned;
+  selectedView() { return this.of && this.views.includes(this.of) ? this.of : this.views[0]; }
+  // Controls for the selected stroke: handles on its points, its colour, its radii and its opacities.
+  showControls() {
+    this.views.forEach((v) => v.handles.replaceChildren());
+    const v = this.selectedView(), k = this.pinned;
     if (k === null || k >= v.p.n) {
-      this.desk.replaceChildren(...(this.total ? [h("span", {}, "Click a stroke, or press Enter for the newest, to change it.")] : []));
+      this.controls.replaceChildren(...(this.total ? [h("span", {}, "Click a stroke, or press Enter for the newest, to change it.")] : []));
       return;
     }
-    v.grips.append(...Object.keys(POINTS).filter((name) => v.p.columns.includes(name)).map((name) => this.grip(v, k, name)));
+    v.handles.append(...Object.keys(POINTS).filter((name) => v.p.columns.includes(name)).map((name) => this.handle(v, k, name)));
     const range = (name, label) => h("label", {}, `${label} `, h("input", { type: "range", min: 0, max: 1, step: 0.01, value: v.p.at(k, name), style: "flex:0 1 90px;min-width:70px",
       oninput: (event) => this.edit(v, k, { [name]: +event.target.value }) }));
     const hex = `#${["red", "green", "blue"].map((c) => Math.round(255 * v.p.at(k, c)).toString(16).padStart(2, "0")).join("")}`;
-    const ink = h("input", { type: "color", value: hex, oninput: (event) => {
+    const colour = h("input", { type: "color", value: hex, oninput: (event) => {
       const number = parseInt(event.target.value.slice(1), 16);
       this.edit(v, k, { red: (number >> 16) / 255, green: ((number >> 8) & 255) / 255, blue: (number & 255) / 255 });
     } });
     const names = { r0: v.p.columns.includes("r2") ? "radius at the start" : "radius", r2: "radius at the end", a0: v.p.columns.includes("a2") ? "opacity at the start" : "opacity", a2: "opacity at the end" };
-    this.desk.replaceChildren(h("label", {}, "colour ", ink), ...Object.entries(names).filter(([name]) => v.p.columns.includes(name)).map(([name, label]) => range(name, label)),
+    this.controls.replaceChildren(h("label", {}, "colour ", colour), ...Object.entries(names).filter(([name]) => v.p.columns.includes(name)).map(([name, label]) => range(name, label)),
       h("button", { type: "button", onclick: () => this.restore() }, "undo all edits"));
-    guard(this.desk);
+    guard(this.controls);
   }
-  grip(v, k, name) {
+  handle(v, k, name) {
     const [cx, cy] = [name, `y${name[1]}`], dot = h("circle", { class: "grip", r: (7 * v.width) / v.shown, fill: name === "x1" ? "#fff" : "#000", stroke: name === "x1" ? "#000" : "#fff",
       "stroke-width": 2, "vector-effect": "non-scaling-stroke", tabindex: 0, role: "button", "aria-label": `${POINTS[name]}: drag, or press arrows` });
     const place = () => { dot.setAttribute("cx", v.p.at(k, cx) * v.width); dot.setAttribute("cy", v.p.at(k, cy) * v.height); };
@@ -62,7 +63,7 @@ class Workbench extends Player {
   key(event) {
     if (event.key === "Enter" && !["BUTTON", "SELECT", "INPUT"].includes(event.composedPath()[0].tagName) || (event.key === "Enter" && event.composedPath()[0] === this.slider)) {
       event.preventDefault();
-      this.of = this.chosen();
+      this.of = this.selectedView();
       return this.pin(this.strokes(this.of) ? this.strokes(this.of) - 1 : null);
     }
     super.key(event);
@@ -81,56 +82,56 @@ class Workbench extends Player {
     v.errors = null; v.probe = null;
     this.work();
   }
-  // Exactly these edits: what else was changed is as it was.
+  // Replace all edits by these.
   apply(list) {
     for (const v of this.views) v.p.strokes.set(v.p.original);
     this.edits = new Map(list.map(([i, k, name, value]) => [`${i} ${k} ${name}`, [i, k, name, value]]));
     for (const [i, k, name, value] of list) { const { p } = this.views[i]; p.strokes[k * p.columns.length + p.columns.indexOf(name)] = value; }
     for (const v of this.views) { for (const easel of [v.easel, v.fine]) if (easel) { easel.kept.clear(); easel.room = 16e6; easel.reset(); } v.errors = v.probe = null; }
-    this.take(); this.work();
+    this.showControls(); this.work();
   }
   restore() { this.apply([]); this.tell("edits"); this.tell("released"); }
 }
 
-// The traits of a `StrokeExplorer`, and how the bench shows and tells each.
-const HELD = {
-  stroke: { when: "n", get: (b) => b.n, set: (b, value) => { b.pause(); b.seek(value); } },
-  playing: { when: "playing", get: (b) => b.playing, set: (b, value) => (value ? b.play() : b.pause()) },
-  speed: { when: "speed", get: (b) => b.speed, set: (b, value) => { b.speed = value; b.pace.value = value; } },
-  chosen: { when: "pinned", get: (b) => (b.pinned === null ? [] : [b.chosen().i, b.pinned]), set: (b, value) => { if (value.length) b.of = b.views[value[0]]; b.pin(value.length ? value[1] : null); } },
-  hidden: { when: "hidden", get: (b) => [...b.hidden].sort(), set: (b, value) => b.showOnly(value) },
-  alone: { when: "alone", get: (b) => b.alone, set: (b, value) => { b.alone = value; b.boxes.get("alone").checked = value; b.work(); } },
-  overlay: { when: "overlay", get: (b) => b.overlay, set: (b, value) => { b.overlay = value; if (b.layers) b.layers.value = value; b.mark(); } },
-  edits: { when: "edits", get: (b) => [...b.edits.values()], set: (b, value) => b.apply(value) },
+// The traits of a `StrokeExplorer`: the event that changes each, and how to read it from the editor and set it there.
+const TRAITS = {
+  stroke: { when: "n", get: (e) => e.n, set: (e, value) => { e.pause(); e.seek(value); } },
+  playing: { when: "playing", get: (e) => e.playing, set: (e, value) => (value ? e.play() : e.pause()) },
+  speed: { when: "speed", get: (e) => e.speed, set: (e, value) => { e.speed = value; e.pace.value = value; } },
+  selected: { when: "pinned", get: (e) => (e.pinned === null ? [] : [e.selectedView().i, e.pinned]), set: (e, value) => { if (value.length) e.of = e.views[value[0]]; e.pin(value.length ? value[1] : null); } },
+  hidden: { when: "hidden", get: (e) => [...e.hidden].sort(), set: (e, value) => e.showOnly(value) },
+  only_selected: { when: "alone", get: (e) => e.alone, set: (e, value) => { e.alone = value; e.boxes.get("alone").checked = value; e.work(); } },
+  overlay: { when: "overlay", get: (e) => e.overlay, set: (e, value) => { e.overlay = value; if (e.layers) e.layers.value = value; e.mark(); } },
+  edits: { when: "edits", get: (e) => [...e.edits.values()], set: (e, value) => e.apply(value) },
 };
 
 async function strokeExplorer(model, el, link) {
-  const host = h("div"), bench = new Workbench(host, ...(await readStory(model.get("story"))));
+  const host = h("div"), editor = new PaintingEditor(host, ...(await readStory(model.get("player_data"))));
   el.append(host);
-  await bench.ready;
+  await editor.ready;
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-  for (const [name, { get, set }] of Object.entries(HELD)) {
-    if (!same(get(bench), link.get(name))) set(bench, link.get(name));
-    link.on(name, () => { if (!same(get(bench), link.get(name))) set(bench, link.get(name)); });
+  for (const [name, { get, set }] of Object.entries(TRAITS)) {
+    if (!same(get(editor), link.get(name))) set(editor, link.get(name));
+    link.on(name, () => { if (!same(get(editor), link.get(name))) set(editor, link.get(name)); });
   }
-  bench.watchers.push((when) => {
-    for (const [name, held] of Object.entries(HELD)) if (held.when === when && !same(held.get(bench), link.get(name))) link.set(name, held.get(bench));
+  editor.watchers.push((when) => {
+    for (const [name, trait] of Object.entries(TRAITS)) if (trait.when === when && !same(trait.get(editor), link.get(name))) link.set(name, trait.get(editor));
     if (when === "released") link.push();
   });
-  host.sgpaint = bench;
-  return bench;
+  host.sgpaint = editor;
+  return editor;
 }
 
-// One of several computed paintings, chosen by a slider that knows no others.
+// One of several computed paintings, chosen by a slider.
 async function kappaExplorer(model, el, link) {
-  const [paintings, extras] = await readStory(model.get("story")), known = model.get("kappas"), board = h("div"), curve = plotting();
+  const [paintings, extras] = await readStory(model.get("player_data")), known = model.get("kappas"), board = h("div"), curve = plotting();
   const value = h("output", { style: "min-width:12ch" });
   const slider = h("input", { type: "range", min: 0, max: known.length - 1, step: 1, "aria-label": "kappa", oninput: () => { link.set("kappa", known[+slider.value]); show(); }, onchange: () => link.push() });
   let player = null, shown = -1;
   function show() {
     const i = known.indexOf(link.get("kappa")), n = player?.n;
     slider.value = i; value.textContent = `κ = ${known[i]}`; slider.setAttribute("aria-valuetext", value.textContent);
-    chart(curve, [model.get("errors")], { what: `${model.get("measured")} at κ = ${known.join(", ")}`, at: i, last: Math.max(1, known.length - 1), dots: true });
+    chart(curve, [model.get("errors")], { what: `${model.get("metric_name")} at κ = ${known.join(", ")}`, at: i, last: Math.max(1, known.length - 1), dots: true });
     if (i === shown) return;
     shown = i; player?.close();
     const host = h("div");
@@ -145,14 +146,14 @@ async function kappaExplorer(model, el, link) {
   return { close: () => player?.close() };
 }
 
-// What every stroke earned, term by term, and what it would have earned under other weights.
+// The reward of every stroke, term by term, and their weighted sum.
 async function rewardExplorer(model, el, link) {
-  const [[p], extras] = await readStory(model.get("story")), terms = model.get("terms"), names = Object.keys(terms);
+  const [[p], extras] = await readStory(model.get("player_data")), terms = model.get("terms"), names = Object.keys(terms);
   const host = h("div"), curve = plotting();
   const player = new Player(host, [p], extras);
   const total = h("output", { style: "min-width:44ch" });
   const weights = names.map((name) => {
-    const number = h("output", { style: "min-width:5ch" }), slider = h("input", { type: "range", min: 0, max: model.get("most"), step: 0.1, "aria-label": `weight of ${name}`, style: "flex:0 1 140px",
+    const number = h("output", { style: "min-width:5ch" }), slider = h("input", { type: "range", min: 0, max: model.get("max_weight"), step: 0.1, "aria-label": `weight of ${name}`, style: "flex:0 1 140px",
       oninput: () => { link.set("weights", { ...link.get("weights"), [name]: +slider.value }); show(); }, onchange: () => link.push() });
     return { name, slider, number, row: h("div", { class: "sg-row" }, h("span", { style: "min-width:12ch" }, name), slider, number) };
   });
@@ -161,7 +162,7 @@ async function rewardExplorer(model, el, link) {
     for (const { name, slider, number } of weights) { slider.value = given[name]; number.textContent = given[name].toFixed(1); }
     const sum = Array.from({ length: p.n }, (_, k) => names.reduce((s, name) => s + given[name] * terms[name][k], 0)), best = sum.indexOf(Math.max(...sum));
     chart(curve, [sum, ...names.map((name) => terms[name])], { what: "reward of each stroke", names: ["weighted sum", ...names], at: player.n, last: Math.max(1, p.n), first: 1 });
-    total.textContent = p.n ? `stroke ${best + 1} earned most: ${sum[best].toExponential(2)}; all together ${sum.reduce((a, b) => a + b, 0).toExponential(2)}` : "no strokes";
+    total.textContent = p.n ? `stroke ${best + 1} has the largest reward: ${sum[best].toExponential(2)}; sum over all strokes ${sum.reduce((a, b) => a + b, 0).toExponential(2)}` : "no strokes";
   }
   host.sgpaint = player;
   player.watchers.push((name) => { if (name === "n") { link.set("stroke", player.n); show(); } });

@@ -1,9 +1,9 @@
-// What the explorers of this room share; `h`, `LOOK`, `sheetFor` and `guard` come from player.js.
+// What all explorers share; `h`, `LOOK`, `sheetFor` and `guard` come from player.js.
 
 const PUSH = 200; // ms between two messages to the kernel while something is dragged
 
-// The browser's side of a widget's state: what is set here counts at once, is sent at most every PUSH ms and when it is let go,
-// and what the kernel says meanwhile about the same name is not listened to.
+// The browser's copy of a widget's state. A value set here counts at once and is sent at most every PUSH ms and on release;
+// changes of the same trait that the kernel sends meanwhile are ignored.
 class Link {
   constructor(model) { Object.assign(this, { model, waiting: new Map(), unsent: new Set(), held: new Set(), timer: 0, last: 0, undo: [] }); }
   get(name) { return this.waiting.has(name) ? this.waiting.get(name) : this.model.get(name); }
@@ -14,11 +14,11 @@ class Link {
   }
   push() {
     clearTimeout(this.timer); this.timer = 0;
-    const news = [...this.unsent].map((name) => [name, this.waiting.get(name)]);
+    const changes = [...this.unsent].map((name) => [name, this.waiting.get(name)]);
     this.unsent.clear();
     for (const name of [...this.waiting.keys()]) if (!this.held.has(name)) this.waiting.delete(name);
-    if (!news.length) return;
-    for (const [name, value] of news) this.model.set(name, value);
+    if (!changes.length) return;
+    for (const [name, value] of changes) this.model.set(name, value);
     this.last = performance.now();
     this.model.save_changes();
   }
@@ -26,9 +26,9 @@ class Link {
   release() { this.held.clear(); this.push(); }
   on(names, act) {
     for (const name of names.split(" ")) {
-      const heard = () => { if (!this.waiting.has(name) && !this.held.has(name)) act(); };
-      this.model.on(`change:${name}`, heard);
-      this.undo.push(() => this.model.off(`change:${name}`, heard));
+      const listener = () => { if (!this.waiting.has(name) && !this.held.has(name)) act(); };
+      this.model.on(`change:${name}`, listener);
+      this.undo.push(() => this.model.off(`change:${name}`, listener));
     }
   }
   close() { this.push(); this.undo.forEach((f) => f()); }
@@ -57,16 +57,16 @@ const PANEL = `
 .sg input[type=color] { width: 44px; height: 30px; padding: 1px; background: transparent; border: 1px solid var(--sg-line); border-radius: 4px; }
 `;
 
-// The frame of an explorer: its sheet, its parts, and a place where errors are said.
+// The frame of an explorer: its sheet, its parts, and a place where errors are shown.
 function panel(el, link, label, ...parts) {
-  const wrong = h("p", { class: "wrong", role: "alert", hidden: true });
-  const say = () => { wrong.textContent = link.get("error"); wrong.hidden = !wrong.textContent; };
-  link.on("error", say);
-  const root = h("div", { class: "sg", role: "group", "aria-label": label }, h("style", {}, PANEL), ...parts, wrong);
+  const message = h("p", { class: "wrong", role: "alert", hidden: true });
+  const showError = () => { message.textContent = link.get("error"); message.hidden = !message.textContent; };
+  link.on("error", showError);
+  const root = h("div", { class: "sg", role: "group", "aria-label": label }, h("style", {}, PANEL), ...parts, message);
   sheetFor(root);
   el.append(root);
   guard(root);
-  say();
+  showError();
   return root;
 }
 

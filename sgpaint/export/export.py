@@ -33,8 +33,8 @@ from ..lab.run import atomic_write
 from ..lab.show import to_pil
 from ..stroke.blend import background_colour, look
 from ..stroke.painting import Painting, PaintingError, _stencil
+from ..stroke.primitive import BLOCK, Sweep
 from ..stroke.primitive import primitive as find_primitive
-from ..stroke.primitive import radius_px
 
 # %% ../../nbs/export/00_export.ipynb #3a7205b7
 class ExportError(PaintingError):
@@ -46,29 +46,15 @@ def _refuse(ok, message):
     if not ok: raise ExportError(f"export: {message}")
 
 # %% ../../nbs/export/00_export.ipynb #3c540ed8
-@dataclass(frozen=True)
-class _Sweep:
-    "A disc on its way along p + b t + a t², its radius r + dr t, for t from 0 to 1."
-    p: complex
-    b: complex
-    a: complex
-    r: float
-    dr: float
+def _lean(s, t):
+    "By how much the touching points lean back, in radians."
+    return math.asin(max(-1.0, min(1.0, s.dr / abs(s.velocity(t)))))
 
-    def at(self, t: float) -> complex: return self.p + t * (self.b + t * self.a)
 
-    def velocity(self, t: float) -> complex: return self.b + 2 * t * self.a
-
-    def radius(self, t: float) -> float: return self.r + t * self.dr
-
-    def lean(self, t: float) -> float:
-        "By how much the touching points lean back, in radians."
-        return math.asin(max(-1.0, min(1.0, self.dr / abs(self.velocity(t)))))
-
-    def normal(self, t: float, side: int) -> complex:
-        "The direction of the touching point on a side, 1 or -1."
-        v = self.velocity(t)
-        return v / abs(v) * cmath.exp(1j * side * (math.pi / 2 + self.lean(t)))
+def _normal(s, t, side):
+    "The direction of the touching point on a side, 1 or -1."
+    v = s.velocity(t)
+    return v / abs(v) * cmath.exp(1j * side * (math.pi / 2 + _lean(s, t)))
 
 # %% ../../nbs/export/00_export.ipynb #0da186b4
 _STILL = 1e-4  # of the largest speed: below this a curve stands still
@@ -162,7 +148,7 @@ def _arc(centre, radius, first, last):
 # %% ../../nbs/export/00_export.ipynb #ca0b532b
 def _around(s, run, tolerance):
     "The closed contour of one stretch: a side, the end, the other side, the start."
-    def side(k): return lambda share: s.at(run.t(share)) + s.radius(run.t(share)) * s.normal(run.t(share), k)
+    def side(k): return lambda share: s.at(run.t(share)) + s.radius(run.t(share)) * _normal(s, run.t(share), k)
     one, other = side(-1), side(1)
     pieces = _cubics(one, tolerance)
     if run.capped[1]: pieces += _cap(s, run.last, 1)
@@ -173,7 +159,7 @@ def _around(s, run, tolerance):
 
 def _cap(s, t, way):
     "The round end at t: ahead (way 1) or behind (way -1)."
-    half = math.pi / 2 + way * s.lean(t)
+    half = math.pi / 2 + way * _lean(s, t)
     middle = cmath.phase(way * s.velocity(t))
     return _arc(s.at(t), s.radius(t), middle - half, middle + half)
 
@@ -192,21 +178,14 @@ def _swept(s, tolerance):
 # %% ../../nbs/export/00_export.ipynb #d96cddac
 def _shape(row, primitive, size):
     "A stroke in pixels: a sweep, or the corners of a polygon."
-    h, w = size
-    c = dict(zip(primitive.columns, row, strict=True))
-    p0 = complex(c["x0"] * w, c["y0"] * h) if "x0" in c else 0j
-    r0 = radius_px(c.get("r0", 0.0), size)
-    if primitive.name == "block": return [p0 + r0 * corner for corner in (-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j)]
-    if primitive.name == "circle": return _Sweep(p0, 0j, 0j, r0, 0.0)
-    p2 = complex(c["x2"] * w, c["y2"] * h)
-    p1 = complex(c["x1"] * w, c["y1"] * h) if "x1" in c else (p0 + p2) / 2
-    if primitive.name == "triangle": return [p0, p1, p2]
-    return _Sweep(p0, 2 * (p1 - p0), p0 - 2 * p1 + p2, r0, radius_px(c["r2"], size) - r0)
+    _refuse(primitive.outline is not None, f"{primitive.name} strokes have no outline, which this format needs; "
+            "choose .png, .gif, .webp, .mp4 or .json, or give the primitive an `outline`")
+    return primitive.outline(dict(zip(primitive.columns, row, strict=True)), size)
 
 
 def _outline(shape, tolerance):
     "The contours of a stroke."
-    return _swept(shape, tolerance) if isinstance(shape, _Sweep) else [_polygon(shape)]
+    return _swept(shape, tolerance) if isinstance(shape, Sweep) else [_polygon(shape)]
 
 # %% ../../nbs/export/00_export.ipynb #79fb3f3c
 def _agg(contours, rgb, canvas, scale=(1.0, 1.0)):
@@ -272,14 +251,14 @@ _SPOKES = 24  # at least, on a stretch
 
 def _sector(s, ts):
     "Rays (t, direction, stretch) whose ends go round the points that are nearest to ts[0] ... ts[-1]."
-    def side(k, ts): return [(t, s.normal(t, k), 1.0) for t in ts]
+    def side(k, ts): return [(t, _normal(s, t, k), 1.0) for t in ts]
     return [(ts[0], 1.0, 0.0), *side(1, ts), (ts[-1], 1.0, 0.0), *side(-1, ts[::-1])]
 
 
 def _fan(s, ts, way):
     "Rays round what lies ahead of the end at ts[0], or behind the start, and back past ts[1]."
     t, (_, right, middle, left, *_) = ts[0], _sector(s, [ts[1]])
-    half, ahead = math.pi / 2 + way * s.lean(t), cmath.phase(way * s.velocity(t))
+    half, ahead = math.pi / 2 + way * _lean(s, t), cmath.phase(way * s.velocity(t))
     arc = [(t, cmath.exp(1j * (ahead + half * k / 12)), 1.05) for k in range(-12, 13)]  # straight between their ends
     return [*arc, left, middle, right] if way < 0 else [*arc, right, middle, left]
 
@@ -320,7 +299,7 @@ def _mark(row, primitive, size):
     a0, a2 = row[primitive.opacity[0]], row[primitive.opacity[-1]]
     red, green, blue = (round(255 * v) for v in row[-3:])
     bands, most = [], max(a0, a2)
-    if abs(a2 - a0) > BAND / 4:
+    if abs(a2 - a0) > BAND / 4 and isinstance(shape, Sweep):
         reach = 0.02 * min(size) + 0.25 * max(shape.r, shape.r + shape.dr)
         bands = _bands(shape, lambda t: a0 + t * (a2 - a0), reach, 0.005 * min(size))
         bands = [(level / most, corners) for level, corners in bands]  # a mask has 8 bits: all of them are used
@@ -544,7 +523,7 @@ class Polyline:
     stroke: int                                        # its number, from 0
     points: list[tuple[float, float, float, float]]    # x, y, radius (half side of a block), opacity
     colour: tuple[float, float, float]                 # red, green, blue in [0, 1]
-    closed: bool                                       # the last point is joined to the first (a triangle)
+    closed: bool                                       # the last point is joined to the first (a polygon)
 
 
 def paper(painting: Painting,
@@ -562,11 +541,11 @@ _COLUMNS = ("stroke", "point", "x_mm", "y_mm", "radius_mm", "opacity", "red", "g
 def _points(row, primitive, paper, tolerance):
     "Points (x, y, radius, opacity) of a stroke, y down."
     shape, a0, a2 = _shape(row, primitive, paper), row[primitive.opacity[0]], row[primitive.opacity[-1]]
-    if primitive.name == "block":
+    if primitive is BLOCK:
         middle = (shape[0] + shape[2]) / 2
         return [(middle.real, middle.imag, (shape[2] - middle).real, a0)]
-    if primitive.name == "triangle": return [(p.real, p.imag, 0.0, a0) for p in shape]
-    if primitive.name == "circle": return [(shape.p.real, shape.p.imag, shape.r, a0)]
+    if not isinstance(shape, Sweep): return [(p.real, p.imag, 0.0, a0) for p in shape]
+    if shape.b == shape.a == 0 and len(primitive.opacity) == 1: return [(shape.p.real, shape.p.imag, shape.r, a0)]
     n = max(1, math.ceil(math.sqrt(abs(shape.a) / (4 * tolerance))))
     ts = [k / n for k in range(n + 1)]
     return [(shape.at(t).real, shape.at(t).imag, shape.radius(t), a0 + (a2 - a0) * t) for t in ts]
@@ -589,7 +568,8 @@ def to_polylines(painting: Painting,
     for i, row in enumerate(look(painting.strokes, painting.look, primitive).double().tolist()):
         points = _points(row, primitive, (height, width), tolerance_mm)
         if y == "up": points = [(px, height - py, radius, a) for px, py, radius, a in points]
-        lines.append(Polyline(i, points, tuple(row[-3:]), primitive.name == "triangle"))
+        polygon = primitive is not BLOCK and not isinstance(_shape(row, primitive, (height, width)), Sweep)
+        lines.append(Polyline(i, points, tuple(row[-3:]), polygon))
     return lines
 
 # %% ../../nbs/export/00_export.ipynb #fecf4395

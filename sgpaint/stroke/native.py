@@ -14,7 +14,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from torch import Tensor
 from ..lab.machine import can_compile, log
 from ..lab.run import atomic_write
 from .distance import CHORDS, STEPS, STILL, TINY
-from .primitive import PRIMITIVES, RADIUS_MIN, RADIUS_SPAN, Primitive
+from .primitive import RADIUS_MIN, RADIUS_SPAN, Primitive
 
 # %% ../../nbs/stroke/03_native.ipynb #18ac708a
 _HEAD = r"""
@@ -525,10 +525,18 @@ def wants_eager() -> bool:
     return _eager or os.environ.get("SGPAINT_EAGER", "0") not in ("", "0")
 
 
-def ready(strokes: Tensor) -> bool:
-    "Whether the kernel can draw these strokes: float32 on a CPU, a compiler found, eager not asked for."
+def ready(strokes: Tensor, primitive: Primitive | None = None) -> bool:
+    """Whether the compiled code can draw strokes: float32 on a CPU, a compiler found, `eager` not wanted.
+
+    Parameters
+    ----------
+    strokes
+        Any tensor of the device and the precision in question.
+    primitive
+        Kind of the strokes: one without native code is never ready. None: any that has it.
+    """
     fits = strokes.device.type == "cpu" and strokes.dtype == torch.float32
-    return fits and not wants_eager() and library() is not None
+    return fits and (primitive is None or primitive.native is not None) and not wants_eager() and library() is not None
 
 # %% ../../nbs/stroke/03_native.ipynb #9a139b69
 class _Frame(ctypes.Structure):
@@ -542,7 +550,7 @@ class _Paint(torch.autograd.Function):
     @staticmethod
     def forward(ctx, canvas, strokes, primitive, edge, masks, which, rule):
         (batch, channels, h, w), n = canvas.shape, strokes.shape[1]
-        kind, columns = list(PRIMITIVES.values()).index(primitive), strokes.shape[2]
+        kind, columns = primitive.native, strokes.shape[2]
         count = 0 if masks is None else masks.shape[1]
         frame = _Frame(kind, n, columns, channels, h, w, count, rule == "paper", 1 / edge, TINY * min(h, w) ** 2)
         out, strokes = canvas.clone(memory_format=torch.contiguous_format), strokes.contiguous()
@@ -567,7 +575,15 @@ def _address(tensor):
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 # %% ../../nbs/stroke/03_native.ipynb #38e8006b
-@torch.compiler.disable
+def _paint(canvas: Tensor, strokes: Tensor, primitive: Primitive, edge: float, masks: Tensor | None,
+           which: Sequence[int], rule: str) -> Tensor:
+    "`paint`, as it runs."
+    numbers = None if masks is None else torch.tensor(which, dtype=torch.int32)
+    masks = None if masks is None else masks.detach().float().contiguous()
+    painted: Tensor = _Paint.apply(canvas, strokes, primitive, edge, masks, numbers, rule)
+    return painted
+
+
 def paint(canvas: Tensor,   # (B, C, H, W) float32 on the CPU
           strokes: Tensor,  # (B, N, P - 3 + C) float32 on the CPU: the last C columns are the colour
           primitive: Primitive,
@@ -577,6 +593,7 @@ def paint(canvas: Tensor,   # (B, C, H, W) float32 on the CPU
           rule: str = "masked",             # masked: alpha times mask; paper: ink times mask
           ) -> Tensor:      # (B, C, H, W)
     "The canvas after the strokes, by the compiled kernel (only where `ready` says so)."
-    numbers = None if masks is None else torch.tensor(which, dtype=torch.int32)
-    masks = None if masks is None else masks.detach().float().contiguous()
-    return _Paint.apply(canvas, strokes, primitive, edge, masks, numbers, rule)
+    if torch.compiler.is_compiling():  # torch.compile must not look inside; importing its compiler takes 1.5 s
+        around: Callable[..., Tensor] = torch.compiler.disable(_paint)
+        return around(canvas, strokes, primitive, edge, masks, which, rule)
+    return _paint(canvas, strokes, primitive, edge, masks, which, rule)

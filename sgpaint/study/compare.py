@@ -21,7 +21,8 @@ from ..agent.trained import Agent, load_agent, paint_with, paintable, guidance_f
 from ..agent.training import Result
 from ..lab.config import differing
 from ..lab.run import RunError, read_metrics
-from ..lab.show import Chart, curves, sheet
+from ..lab.chart import Chart, curves
+from ..lab.show import sheet
 from ..scene.loading import SceneSet, load
 from ..stroke.page import picture_url
 from ..stroke.painting import Painting, SideBySide, side_by_side

@@ -28,7 +28,7 @@ scene = draw("birds", 3, (48, 64))""",
          """torch.manual_seed(0)
 expert = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
 focus = FocusExplorer(expert, scene.image, class_names=["ant", "bee", "cow"]); focus""",
-         "along = PaintAlong(scene, 3, opponents={}); along",
+         "along = PaintAlong(scene, 3, painters={}); along",
          "brush = MaskBrush(scene.image); brush"]
 STROKES, KAPPAS, REWARDS, ALIGNMENT, FOCUS, ALONG, MASK = range(1, len(CELLS))
 
@@ -144,10 +144,10 @@ def test_python_moves_the_browser(shown):
     shown.ask("0", "explorer.stroke = 7")
     agrees(canvas, shown.painting("explorer"), 7)
     assert cell.get_by_role("slider", name="strokes painted").input_value() == "7"
-    shown.ask("0", "explorer.edits = [[0, 3, 'red', 0.5]]; explorer.chosen = [0, 3]")
+    shown.ask("0", "explorer.edits = [[0, 3, 'red', 0.5]]; explorer.selected = [0, 3]")
     cell.get_by_text("stroke 4 (chosen").wait_for()
     agrees(canvas, shown.painting("explorer"), 7)
-    shown.ask("0", "explorer.edits = []; explorer.chosen = []; explorer.stroke = 40")
+    shown.ask("0", "explorer.edits = []; explorer.selected = []; explorer.stroke = 40")
     agrees(canvas, shown.painting("explorer"), 40)
 
 
@@ -208,7 +208,7 @@ def test_rewards_are_weighed(shown):
     for name in names: cell.get_by_role("slider", name=f"weight of {name}").fill("0" if name == names[0] else "2")
     shown.until(f"rewards.weights == {dict.fromkeys(names, 2.0) | {names[0]: 0.0}}")
     best = shown.ask("int(rewards.rewards.argmax())")
-    assert cell.get_by_text(f"stroke {best + 1} earned most").is_visible()
+    assert cell.get_by_text(f"stroke {best + 1} has the largest reward").is_visible()
 
 
 def test_the_box_is_dragged_and_the_crop_is_equation_21(shown):

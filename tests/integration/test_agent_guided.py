@@ -5,7 +5,7 @@ import torch
 from sgpaint.agent.trained import load_agent, paint_many, paint_with, paintable, guidance_for_scenes
 from sgpaint.agent.training import Session, episode_at, learn, load_scenes, terms, train, weights
 from sgpaint.agent.config import configure
-from sgpaint.guide.guidance import GuidanceSet, InstanceGuidance, gather, make_guidance, with_focus
+from sgpaint.guide.guidance import GuidanceSet, InstanceGuidance, load_guidance, make_guidance, add_focus
 from sgpaint.lab.config import ConfigError
 from sgpaint.lab.run import read_metrics
 from sgpaint.scene.picture import DataError
@@ -28,19 +28,19 @@ EVERY = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, own_cache):
-    monkeypatch.setattr("sgpaint.agent.training.expert_for", lambda scenes, updates=2: few_updates(scenes))
-    monkeypatch.setattr("sgpaint.agent.training.segmenter_for", lambda scenes: few_steps(scenes))
+    monkeypatch.setattr("sgpaint.agent.training.cached_expert", lambda scenes, updates=2: few_updates(scenes))
+    monkeypatch.setattr("sgpaint.agent.training.cached_segmenter", lambda scenes: few_steps(scenes))
 
 
 def few_updates(scenes):
-    from sgpaint.guide.classify import expert_for
-    return expert_for(scenes, updates=2)
+    from sgpaint.guide.classify import cached_expert
+    return cached_expert(scenes, updates=2)
 
 
 def few_steps(scenes):
     "A segmenter that finds something everywhere, of the size of these pictures."
-    from sgpaint.guide.segment import segmenter_for
-    return segmenter_for(scenes, updates=2)
+    from sgpaint.guide.segment import cached_segmenter
+    return cached_segmenter(scenes, updates=2)
 
 
 def rows(folder):
@@ -80,14 +80,14 @@ def test_training_draws_instances_by_area_and_painting_takes_the_worst():
     masks[0, 0, :4], masks[0, 1, 4:6], masks[0, 2, 6] = 1, 1, 1
     several = InstanceGuidance(masks, torch.zeros(1, 3, 4), torch.zeros(1, 1, 8, 8))
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.stack([several.draw(generator).mask.sum() for _ in range(2000)])
+    drawn = torch.stack([several.sample(generator).mask.sum() for _ in range(2000)])
     shares = torch.stack([(drawn == n).float().mean() for n in (32, 16, 8)])
     assert torch.allclose(shares, torch.tensor([32, 16, 8]) / 56, atol=0.04)
     target = torch.zeros(1, 3, 8, 8)
     canvas = target.clone()
     canvas[..., 6, :] = 0.9
     canvas[..., :4, :] = 0.1
-    assert several.most_wrong(canvas, target) == 2 and several.most_wrong(canvas * 0 + 0.5, target) == 0
+    assert several.worst_instance(canvas, target) == 2 and several.worst_instance(canvas * 0 + 0.5, target) == 0
 
 
 def test_two_levels_begin_on_one():
@@ -140,9 +140,9 @@ def test_a_set_without_masks_is_refused_by_name(tmp_path):
 
 def test_pictures_without_an_object_are_left_out():
     birds = load("birds", count=4, size=32, source="builtin")
-    known = gather(birds)
+    known = load_guidance(birds)
     known = GuidanceSet(known.masks.clone(), known.boxes, known.parts)
     known.masks[1] = 0
-    assert known.with_object().tolist() == [0, 2, 3]
-    maps = with_focus(known, few_updates(birds), birds.images(), torch.full((4,), -1))
+    assert known.object_indices().tolist() == [0, 2, 3]
+    maps = add_focus(known, few_updates(birds), birds.images(), torch.full((4,), -1))
     assert maps.focus.shape == (4, 1, 32, 32) and maps.focus.float().amax() > 0

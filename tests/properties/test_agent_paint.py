@@ -11,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sgpaint.search.optimize import Limits, optimize
-from sgpaint.agent.paint import copy_of, ink, inks, main, paint, working_size
+from sgpaint.search.objective import Constraints
+from sgpaint.search.optimize import optimize
+from sgpaint.agent.paint import paint, working_copy, working_size
+from sgpaint.cli import main, parse_colour, parse_palette
 from sgpaint.guide.segment import Segmenter
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
@@ -33,7 +35,8 @@ def halves(height, width):
     return Image.fromarray(pixels)
 
 
-def quick(picture, strokes=10, **more): return paint(picture, strokes, **{"budget": "fast", "show": False} | more)
+def quick(picture, strokes=10, **more):
+    return paint(picture, strokes, **{"budget": "fast", "progress_bar": False} | more)
 
 
 def near(painting, place, colour, off=0.2):
@@ -95,13 +98,14 @@ def test_points_lines_and_panoramas(size, tmp_path, monkeypatch):
     painting = quick(tmp_path / "odd.png", 60)
     assert painting.size == size and painting.strokes.isfinite().all()
     assert near(painting, (0.5, 0.2), LEFT) and (size[1] == 1 or near(painting, (0.5, 0.8), RIGHT))
-    copy, _ = copy_of(decode_picture(tmp_path / "odd.png"))
+    copy, _ = working_copy(decode_picture(tmp_path / "odd.png"))
     assert copy[0].numel() <= 5 * 128**2
 
 
 def test_without_a_compiler_copies_are_small_whatever_the_shape(monkeypatch, caplog):
     monkeypatch.setenv("SGPAINT_EAGER", "1")
-    monkeypatch.setattr("sgpaint.agent.paint.EAGER", (400, 6))
+    monkeypatch.setattr("sgpaint.agent.paint.EAGER_PIXELS", 400)
+    monkeypatch.setattr("sgpaint.agent.paint.EAGER_STEPS", 6)
     for size in ((400, 300), (400, 8000), (20, 30), (1, 1)):
         caplog.clear()
         painting = quick(halves(*size), 4, divide=2, masks=torch.ones(size) if size == (20, 30) else None)
@@ -120,7 +124,7 @@ import sgpaint.agent.paint as painting
 painting.BUDGETS = {"fast": 12}
 peaks = []
 for name in sys.argv[1:]:
-    found = painting.paint(name, 10, "fast", show=False)
+    found = painting.paint(name, 10, "fast", progress_bar=False)
     with open("/proc/self/status") as status: lines = status.read().splitlines()
     peaks.append(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024)
 print(*found.size, peaks[1] - peaks[0])
@@ -208,8 +212,8 @@ def test_cells_without_any_mask_and_cells_by_a_segmenter():
 
 def test_cells_are_seen_in_more_pixels_and_no_more_than_there_are():
     picture = halves(300, 400)
-    assert [copy_of(picture, k)[0].shape[1:] for k in (1, 2, 3)] == [(128, 171), (256, 341), (300, 400)]
-    assert copy_of(halves(20, 30), 4)[0].shape[1:] == (32, 48)
+    assert [working_copy(picture, k)[0].shape[1:] for k in (1, 2, 3)] == [(128, 171), (256, 341), (300, 400)]
+    assert working_copy(halves(20, 30), 4)[0].shape[1:] == (32, 48)
     assert quick(picture, 9, divide=3).size == (300, 400)
     with pytest.raises(ValueError, match="divide: expected at most"): quick(halves(1, 60_000), 9, divide=2)
 
@@ -221,17 +225,18 @@ def test_paint_takes_a_loss_and_a_focus():
     cells = [quick(one.image, loss=loss, divide=2).strokes for loss in ("l2", "features")]
     assert not torch.equal(*cells)
     def number(canvas, image): return (canvas - image).abs().mean()
-    assert quick(one.image, masks=one.mask, focus=1.0, loss=number).blend_mode == "masked"
-    with pytest.raises(ValueError, match="focus: expected a loss"): quick(one.image, masks=one.mask, loss=number)
-    with pytest.raises(ValueError, match="loss: expected"): quick(one.image, loss="vgg")
+    assert quick(one.image, masks=one.mask, foreground_weight=1.0, loss=number).blend_mode == "masked"
+    with pytest.raises(ValueError, match="foreground_weight: expected a loss"):
+        quick(one.image, masks=one.mask, loss=number)
+    with pytest.raises(ValueError, match="loss: unknown name"): quick(one.image, loss="vgg")
 
 
 def test_colours_in_words():
-    assert ink(" #ff8000") == (1, 128 / 255, 0) and ink("white") == (1, 1, 1)
-    assert inks("#000,#ffffff") == ((0, 0, 0), (1, 1, 1)) and inks(" ") == ()
+    assert parse_colour(" #ff8000") == (1, 128 / 255, 0) and parse_colour("white") == (1, 1, 1)
+    assert parse_palette("#000,#ffffff") == ((0, 0, 0), (1, 1, 1)) and parse_palette(" ") == ()
     for wrong in ("no colour", "", "#12", "#11223344"):
-        with pytest.raises(ValueError, match="colour: expected"): ink(wrong)
-    with pytest.raises(ValueError, match="colour: expected"): inks("red,,blue")
+        with pytest.raises(ValueError, match="colour: expected"): parse_colour(wrong)
+    with pytest.raises(ValueError, match="colour: expected"): parse_palette("red,,blue")
 
 
 def command(folder, *words, out="a.json"):
@@ -240,14 +245,14 @@ def command(folder, *words, out="a.json"):
 
 
 def test_the_command_knows_the_rules(tmp_path):
-    limits = ["--palette", "#e03020, #2050d0", "--opaque", "--thinnest", "0.1", "--background", "tomato"]
-    assert command(tmp_path, *limits, "--loss", "features", "-b", "best") == 0
+    rules = ["--palette", "#e03020, #2050d0", "--opaque", "--min-width", "0.1", "--background", "tomato"]
+    assert command(tmp_path, *rules, "--loss", "features", "-b", "best") == 0
     painting = Painting.load(tmp_path / "a.json")
     assert (painting.strokes[:, 8:10] == 1).all() and painting.provenance["loss"] == "features"
     colours = {tuple(round(c * 255) for c in row) for row in painting.strokes[:, 10:].tolist()}
     assert colours <= {(224, 48, 32), (32, 80, 208)}
     assert (2 * (1 + 63 * painting.strokes[:, 6:8]) / 256 >= 0.1 - 1e-6).all()
-    assert tuple(painting.background) == ink("tomato")
+    assert tuple(painting.background) == parse_colour("tomato")
     assert command(tmp_path, "--grey", "--divide", "2") == 0
     cells = Painting.load(tmp_path / "a.json")
     assert torch.equal(cells.strokes[:, 10], cells.strokes[:, 12]) and cells.provenance["divide"] == 2
@@ -260,7 +265,7 @@ def test_the_command_writes_at_any_size_and_with_masks(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "out", "says"), [
-    (["--palette", "no colour"], "a.png", "colour: expected"), (["--thinnest", "2"], "a.png", "thinnest: expected"),
+    (["--palette", "no colour"], "a.png", "colour: expected"), (["--min-width", "2"], "a.png", "min_width: expected"),
     (["--grey", "--palette", "red"], "a.png", "grey or a palette"), (["--divide", "0"], "a.png", "divide: expected"),
     (["--background", "dull"], "a.png", "colour: expected"), (["-s", "0"], "a.png", "size: expected"),
     (["-s", "64"], "a.json", "size: "), ([], "a.xyz", "output: expected"), ([], "none/a.png", "output: there is no"),
@@ -280,12 +285,13 @@ def test_an_instant_is_the_agent_s_where_it_helps_and_the_gradient_s_elsewhere()
     def how(strokes=60, **more): return quick(picture, strokes, budget="instant", **more).provenance["how"]
     assert how() == how(200) == "agent and gradient"
     elsewhere = [dict(strokes=201), dict(primitive="line"), dict(background="white"), dict(loss="l1"),
-                 dict(limits=Limits(grey=True)), dict(masks=torch.ones(1, 64, 96)), dict(divide=2)]
+                 dict(constraints=Constraints(grey=True)), dict(masks=torch.ones(1, 64, 96)), dict(divide=2)]
     assert {how(**more) for more in elsewhere} == {"optimize"}
     assert quick(picture, 60, budget="instant").error(picture) < 0.01
 
 
 def test_an_instant_without_a_compiler_is_the_gradient_s(monkeypatch):
     monkeypatch.setenv("SGPAINT_EAGER", "1")
-    monkeypatch.setattr("sgpaint.agent.paint.EAGER", (400, 2))
+    monkeypatch.setattr("sgpaint.agent.paint.EAGER_PIXELS", 400)
+    monkeypatch.setattr("sgpaint.agent.paint.EAGER_STEPS", 2)
     assert quick(draw("cars", 3, (64, 64)).image, 5, budget="instant").provenance["how"] == "optimize"

@@ -15,18 +15,19 @@ from sgpaint.agent.networks import fold
 from sgpaint.agent.trained import Agent, paint_with
 from sgpaint.agent.config import build_env, configure
 from sgpaint.agent.training import build_players
-from sgpaint.guide.guidance import MOST
+from sgpaint.guide.guidance import MAX_INSTANCES
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import bounds, random_strokes
 from sgpaint.explore.drawing import (
-    LEAST_REACH, MOST_SCRIBBLES, MaskBrush, PaintAlong, first_strokes, label_map, palette, stroke_along,
+    MAX_SCRIBBLES, MIN_BRUSH_PIXELS, MaskBrush, PaintAlong, first_strokes, fit_stroke, label_map, palette,
 )
 from sgpaint.explore.widget import WidgetError
 
 unit = st.floats(0, 1)
 paths = st.lists(st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5)), min_size=1, max_size=30)
 inside = st.lists(st.tuples(unit, unit), min_size=1, max_size=6)
-scribbles = st.fixed_dictionaries({"instance": st.integers(0, MOST), "radius": st.floats(1e-3, 0.5), "points": inside})
+scribbles = st.fixed_dictionaries({"instance": st.integers(0, MAX_INSTANCES),
+                                    "radius": st.floats(1e-3, 0.5), "points": inside})
 
 
 def numbers(*shape, seed=0):
@@ -37,7 +38,7 @@ def numbers(*shape, seed=0):
 
 @given(paths, st.tuples(st.integers(1, 500), st.integers(1, 500)), unit, unit)
 def test_any_path_is_a_stroke(path, size, radius, opacity):
-    stroke = stroke_along(path, size, (0.2, 0.4, 0.6), radius, opacity)
+    stroke = fit_stroke(path, size, (0.2, 0.4, 0.6), radius, opacity)
     low, high = bounds("bezier")
     assert ((stroke >= low) & (stroke <= high)).all()
     ends = np.clip([path[0], path[-1]], 0, 1)
@@ -55,7 +56,7 @@ def test_an_arc_comes_back(first, last, bow, size):
     middle = ((first + last) / 2 + bow * np.array([first[1] - last[1], last[0] - first[0]])).clip(0, 1)
     t = np.linspace(0, 1, 60)[:, None]
     arc = (1 - t) ** 2 * first + 2 * t * (1 - t) * middle + t ** 2 * last
-    control = stroke_along(arc, size, (1, 1, 1), 0.1)[2:4].double().numpy()
+    control = fit_stroke(arc, size, (1, 1, 1), 0.1)[2:4].double().numpy()
     u = np.linspace(0, 1, 500)[:, None]
     curve = (1 - u) ** 2 * first + 2 * u * (1 - u) * control + u ** 2 * last
     away = np.linalg.norm(arc[:, None] - curve[None], axis=-1).min(1)
@@ -65,7 +66,7 @@ def test_an_arc_comes_back(first, last, bow, size):
 # ---- marks -----------------------------------------------------------------------------------------------------------
 
 def board(strokes=5, size=(10, 14), **choices):
-    return PaintAlong(numbers(3, *size), strokes, **({"opponents": {}} | choices))
+    return PaintAlong(numbers(3, *size), strokes, **({"painters": {}} | choices))
 
 
 @given(st.lists(st.sampled_from(["draw", "undo", "clear", "set", "browser", "bad"]), max_size=25))
@@ -82,7 +83,7 @@ def test_marks_can_always_be_taken_back(acts):
             along.undo()
             states = states[:-1] or [[]]
         elif act == "clear":
-            along._handle_custom_msg({"do": "clear"}, [])
+            along._handle_custom_msg({"command": "clear"}, [])
             if now: states.append([])
         elif act in ("set", "browser"):
             wish = rows[:len(now) % 5]
@@ -112,7 +113,8 @@ def test_marks_that_are_no_strokes(bad):
 
 @pytest.mark.parametrize("name, bad", [
     ("colour", [1, 2, 3]), ("colour", "101"), ("colour", None), ("colour", [0, math.nan, 0]), ("colour", [1, 1]),
-    ("radius", 1.1), ("radius", -0.1), ("radius", math.inf), ("opacity", math.nan), ("radius", "wide"), ("ghost", 3)])
+    ("radius", 1.1), ("radius", -0.1), ("radius", math.inf), ("opacity", math.nan), ("radius", "wide"),
+    ("show_picture", 3)])
 def test_a_brush_that_is_none(name, bad):
     along = board()
     before = getattr(along, name)
@@ -122,7 +124,7 @@ def test_a_brush_that_is_none(name, bad):
 
 
 @pytest.mark.parametrize("content", [
-    {"do": "__init__"}, {"do": "still"}, {"do": None}, {}, "race", None, {"do": ["undo"]}])
+    {"command": "__init__"}, {"command": "static_view"}, {"command": None}, {}, "race", None, {"command": ["undo"]}])
 def test_the_browser_asks_for_known_acts_only(content):
     along = board()
     along._handle_custom_msg(content, [])
@@ -132,13 +134,13 @@ def test_the_browser_asks_for_known_acts_only(content):
 @pytest.mark.parametrize("choices, why", [
     (dict(strokes=0), "expected 1 to 500"), (dict(strokes=501), "expected 1 to 500"),
     (dict(strokes=2.5), "expected 1 to 500"),
-    (dict(opponents={"you": print}), "other than 'you'"), (dict(opponents={"x": 3}), "something to call"),
+    (dict(painters={"you": print}), "other than 'you'"), (dict(painters={"x": 3}), "a function of a picture"),
     (dict(background="pink"), "background")])
 def test_boards_that_cannot_be_made(choices, why):
     with pytest.raises(ValueError, match=why): board(**choices)
 
 
-# ---- opponents -------------------------------------------------------------------------------------------------------
+# ---- the race -------------------------------------------------------------------------------------------------------
 
 def fake(n, primitive="bezier", **more):
     return lambda picture: Painting(random_strokes(n, primitive)[0], tuple(picture.shape[1:]), primitive, **more)
@@ -146,23 +148,23 @@ def fake(n, primitive="bezier", **more):
 
 def test_everybody_is_measured_alike():
     more = dict(layer=torch.ones(9, dtype=torch.int64), step=torch.arange(9), reward=torch.zeros(9))
-    along = board(opponents={"many": fake(9, **more), "few": fake(2, "circle"), "none": fake(0, "block")})
+    along = board(painters={"many": fake(9, **more), "few": fake(2, "circle"), "none": fake(0, "block")})
     along.race()
     counted = {line["name"]: line["strokes"] for line in along.scores}
     assert counted == {"you": 0, "many": 5, "few": 2, "none": 0}
     for line, painting in zip(along.scores[1:], along.paintings.values(), strict=True):
         assert_close(line["error"], (painting.render() - along.picture).square().mean().item())
     along.draw([(0.5, 0.5)])
-    assert len(along.scores) == 4 and along.waiting == 0 and set(along.views) == {"many", "few", "none"}
+    assert len(along.scores) == 4 and along.remaining == 0 and set(along.painting_urls) == {"many", "few", "none"}
     json.dumps(along.scores, allow_nan=False)
 
 
-def test_a_failing_opponent_stops_nobody_before_it():
-    along = board(opponents={"first": fake(1), "second": lambda picture: "no painting"})
+def test_a_failing_painter_stops_none_before_it():
+    along = board(painters={"first": fake(1), "second": lambda picture: "no painting"})
     with pytest.raises(TypeError, match="second: expected a Painting, got 'no painting'"): along.race()
-    assert (list(along.paintings), along.waiting, along.status) == (["first"], 1, "")
-    along.opponents["second"] = fake(3)
-    along._handle_custom_msg({"do": "race"}, [])
+    assert (list(along.paintings), along.remaining, along.status) == (["first"], 1, "")
+    along.painters["second"] = fake(3)
+    along._handle_custom_msg({"command": "race"}, [])
     assert list(along.paintings) == ["first", "second"] and along.error == ""
 
 
@@ -179,7 +181,7 @@ def test_the_optimizer_races_on_any_picture(size):
     along = PaintAlong(numbers(3, *size), 2)
     along.race()
     assert along.scores[1]["name"] == "optimizer" and math.isfinite(along.scores[1]["error"])
-    assert max(along.still().size) <= 1000
+    assert max(along.static_view().size) <= 1000
 
 
 def novice(**choices):
@@ -208,7 +210,7 @@ def by_hand(marks, size):
         for a, b in zip(points, [*points[1:], points[-1]], strict=True):
             t = np.clip(((x - a[0]) * (b - a)[0] + (y - a[1]) * (b - a)[1]) / max((b - a) @ (b - a), 1e-12), 0, 1)
             best = np.minimum(best, np.hypot(x - a[0] - t * (b - a)[0], y - a[1] - t * (b - a)[1]))
-        labels[best <= max(mark["radius"] * min(size), LEAST_REACH)] = mark["instance"]
+        labels[best <= max(mark["radius"] * min(size), MIN_BRUSH_PIXELS)] = mark["instance"]
     return labels
 
 
@@ -231,35 +233,37 @@ def test_what_is_covered_is_what_the_scribbles_say(acts):
         if isinstance(act, str): getattr(brush, act)()
         else: brush.scribble(act["points"], act["instance"], act["radius"])
         labels = label_map(brush.marks, (9, 13))
-        assert brush.covered == {str(k): (labels == k).mean() for k in range(1, MOST + 1) if (labels == k).any()}
+        there = [k for k in range(1, MAX_INSTANCES + 1) if (labels == k).any()]
+        assert brush.coverage == {str(k): (labels == k).mean() for k in there}
         masks = brush.masks
-        assert tuple(masks.shape) == (len(brush.covered), 9, 13)
+        assert tuple(masks.shape) == (len(brush.coverage), 9, 13)
         assert (masks.sum(0) == torch.from_numpy(labels > 0)).all(), "every marked pixel in one mask"
     json.dumps(brush.marks, allow_nan=False)
-    brush.still()
+    brush.static_view()
 
 
 GOOD = {"instance": 1, "radius": 0.1, "points": [[0.5, 0.5]]}
 
 
 @pytest.mark.parametrize("bad", [
-    None, 3, "all", [1], [{}], [GOOD | {"colour": 1}], [GOOD | {"instance": MOST + 1}], [GOOD | {"instance": -1}],
+    None, 3, "all", [1], [{}], [GOOD | {"colour": 1}], [GOOD | {"instance": MAX_INSTANCES + 1}],
+    [GOOD | {"instance": -1}],
     [GOOD | {"instance": 2.5}], [GOOD | {"instance": "1"}], [GOOD | {"radius": 0}], [GOOD | {"radius": 0.6}],
     [GOOD | {"radius": math.nan}], [GOOD | {"radius": "wide"}], [GOOD | {"points": []}],
     [GOOD | {"points": [[0, math.inf]]}], [GOOD | {"points": [[0, 1, 2]]}], [GOOD | {"points": "line"}],
     [GOOD | {"points": [[0, 0]] * 5000}],
-    [GOOD] * (MOST_SCRIBBLES + 1)])
+    [GOOD] * (MAX_SCRIBBLES + 1)])
 def test_marks_that_are_no_scribbles(bad):
     brush = MaskBrush(numbers(3, 6, 6))
     brush.marks = [GOOD]
-    before = brush.marks, brush.covered
+    before = brush.marks, brush.coverage
     with pytest.raises(WidgetError): brush.marks = bad
     brush.set_state({"marks": bad})
-    assert (brush.marks, brush.covered) == before and brush.error
+    assert (brush.marks, brush.coverage) == before and brush.error
 
 
-@pytest.mark.parametrize("name, bad", [("instance", 0), ("instance", MOST + 1), ("instance", 1.5), ("radius", 0.0),
-                                       ("radius", math.nan), ("radius", 0.51), ("erase", "yes")])
+@pytest.mark.parametrize("name, bad", [("instance", 0), ("instance", MAX_INSTANCES + 1), ("instance", 1.5),
+                                       ("radius", 0.0), ("radius", math.nan), ("radius", 0.51), ("erase", "yes")])
 def test_a_mask_brush_that_is_none(name, bad):
     brush = MaskBrush(numbers(3, 6, 6))
     before = getattr(brush, name)

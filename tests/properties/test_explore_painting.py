@@ -44,7 +44,7 @@ def test_an_edit_that_cannot_be_is_refused_and_the_others_stay(edit):
 
 
 @pytest.mark.parametrize("name, value", [
-    ("stroke", 7), ("stroke", -1), ("speed", 3.0), ("chosen", [0]), ("chosen", [0, 6]), ("chosen", [1, 0]),
+    ("stroke", 7), ("stroke", -1), ("speed", 3.0), ("selected", [0]), ("selected", [0, 6]), ("selected", [1, 0]),
     ("hidden", ["layer 0"]), ("overlay", "mask"), ("overlay", "box")])
 def test_a_state_that_cannot_be_is_refused(name, value):
     explorer = StrokeExplorer(made())
@@ -66,7 +66,7 @@ def test_layers_instances_masks_and_boxes_are_offered_where_there_are_any():
     explorer = StrokeExplorer(painting, torch.rand(3, 16, 24))
     assert explorer.groups == ["instance 0", "instance 1", "layer 0", "layer 1"]
     explorer.hidden, explorer.overlay = ["layer 0", "instance 1"], "box"
-    extra = json.loads(explorer.story)["extras"][0]
+    extra = json.loads(explorer.player_data)["extras"][0]
     assert len(extra["boxes"]) == 2
     assert [p["name"] for p in extra["panels"]] == ["aligned, instance 0", "aligned, instance 1"]
 
@@ -84,7 +84,7 @@ def test_kappa_knows_only_what_was_computed():
     explorer = KappaExplorer({10.0: made(2, title="ten"), 0.0: made(4)}, scene)
     assert explorer.kappas == [0, 10] and explorer.kappa == 0 and len(explorer.painting) == 4
     with pytest.raises(ValueError, match="expected one of 0, 10, got 5"): explorer.kappa = 5.0
-    assert explorer.measured == "error inside the parts" and explorer.painting.title == "κ = 0"
+    assert explorer.metric_name == "error inside the parts" and explorer.painting.title == "κ = 0"
     with pytest.raises(ValueError, match="got none"): KappaExplorer({}, scene)
 
 

@@ -9,30 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sgpaint.search import optimize as optimizing
-from sgpaint.search.optimize import (
-    Features,
-    Layers,
-    Limits,
-    Task,
-    bundles,
-    falls,
-    filters,
-    fitted,
-    judged,
-    moves,
-    optimize,
-    oriented,
-    painted,
-    place,
-    prune,
-    refine,
-    rounds,
-    tally,
-    task_of,
-)
-from sgpaint.agent.paint import _back, copy_of, main, paint, working_size
-from sgpaint.lab.image import resize
+from sgpaint.search.contribution import loss_decreases, stroke_contributions
+from sgpaint.search.descend import adam_steps
+from sgpaint.search.losses import FeatureExtractor, FeatureLoss, gabor_features, gabor_filters
+from sgpaint.search.objective import Constraints, Objective, make_objective
+from sgpaint.search.optimize import coarse_to_fine, greedy_bundles, optimize
+from sgpaint.search.polish import prune_strokes, refine
+from sgpaint.search.propose import propose_strokes, solve_colours
+from sgpaint.agent.paint import _tile_to_picture, paint, working_copy, working_size
+from sgpaint.cli import main
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
@@ -44,7 +29,7 @@ NOWHERE = torch.zeros(1, dtype=torch.long)
 def bird(size=32, seed=3): return draw("birds", seed, (size, size))
 
 
-def quick(image, **more): return optimize(image, **{"strokes": 12, "steps": 30, "show": False} | more)
+def quick(image, **more): return optimize(image, **{"strokes": 12, "steps": 30, "progress_bar": False} | more)
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
@@ -54,11 +39,11 @@ def test_one_stroke_is_recovered(name):
     shape = {"x0": 0.3, "y0": 0.35, "x1": 0.5, "y1": 0.7, "x2": 0.75, "y2": 0.4, "r0": 0.3, "r2": 0.15}
     for i, column in enumerate(f.columns): home[0, i] = shape.get(column, 0.8)
     away = (home + 0.05 * torch.randn(1, f.size, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
-    task = Task(torch.zeros(3, 48, 48), f)
-    task = Task(painted(task, home, NOWHERE), f)
-    *_, found = moves(task, away, NOWHERE, 300, last=0.02)
+    objective = Objective(torch.zeros(3, 48, 48), f)
+    objective = Objective(objective.render(home, NOWHERE), f)
+    *_, found = adam_steps(objective, away, NOWHERE, 300, lr_end=0.02)
     first = len(f.columns) - 3 - len(f.opacity)
-    assert judged(task, painted(task, found, NOWHERE)) < 1e-6
+    assert objective(objective.render(found, NOWHERE)) < 1e-6
     assert (found[:, :first] - home[:, :first]).abs().max() < 2e-3
 
 
@@ -76,7 +61,7 @@ def test_the_error_falls_and_strokes_stay_in_their_bounds(name, seed, loss):
 
 def test_more_steps_bring_more():
     image = bird(48).image
-    errors = [optimize(image, 30, steps=n, show=False).error(image) for n in (20, 80, 300)]
+    errors = [optimize(image, 30, steps=n, progress_bar=False).error(image) for n in (20, 80, 300)]
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -103,30 +88,30 @@ def test_a_seed_is_a_painting_whatever_the_number_of_threads():
 @given(strokes=st.integers(1, 600), steps=st.integers(1, 2000), h=st.integers(1, 300), w=st.integers(1, 300),
        bundle=st.integers(1, 30))
 def test_plans_keep_their_counts(strokes, steps, h, w, bundle):
-    plan, greedy = rounds(strokes, steps, (h, w)), bundles(strokes, steps, (h, w), bundle)
-    assert sum(r.add for r in plan) == sum(r.add for r in greedy) == strokes
+    plan, greedy = coarse_to_fine(strokes, steps, (h, w)), greedy_bundles(strokes, steps, (h, w), bundle)
+    assert sum(r.new for r in plan) == sum(r.new for r in greedy) == strokes
     assert sum(r.steps for r in plan) == steps and all(r.steps >= 0 for r in plan)
-    assert all(r.steps == steps and r.add <= bundle and r.alone for r in greedy)
+    assert all(r.steps == steps and r.new <= bundle and r.greedy for r in greedy)
     assert all(1 <= r.side <= min(h, w) and 0 < r.radius <= 0.25 for r in (*plan, *greedy))
-    assert plan[-1].settle and plan[-1].side == min(h, w)
+    assert plan[-1].anneal and plan[-1].side == min(h, w)
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_fall_worth_and_fit_against_painting_again(name):
     scene, generator = bird(24), torch.Generator().manual_seed(2)
-    task = task_of(scene.image, name, "white", Limits(), "l2", scene.mask, 3.0)
+    objective = make_objective(scene.image, name, "white", Constraints(), "l2", scene.mask, 3.0)
     strokes = random_strokes(6, name, generator=generator)[0]
-    which = torch.tensor([0, 1, 1, 0, 1, 0])
-    losses = [judged(task, painted(task, strokes[:n], which[:n])).item() for n in range(7)]
-    fall, worth = tally(task, strokes, which)
-    assert torch.allclose(fall, -torch.tensor(losses).diff(), atol=1e-5)
-    assert torch.allclose(falls(task, strokes, which), fall, atol=1e-6)
+    region_ids = torch.tensor([0, 1, 1, 0, 1, 0])
+    losses = [objective(objective.render(strokes[:n], region_ids[:n])).item() for n in range(7)]
+    decrease, importance = stroke_contributions(objective, strokes, region_ids)
+    assert torch.allclose(decrease, -torch.tensor(losses).diff(), atol=1e-5)
+    assert torch.allclose(loss_decreases(objective, strokes, region_ids), decrease, atol=1e-6)
     for i in range(6):
         rest = [k for k in range(6) if k != i]
-        assert abs(worth[i] - (judged(task, painted(task, strokes[rest], which[rest])) - losses[-1])) < 1e-5
-    canvas = painted(task, strokes, which)
-    best, gains = fitted(task, canvas, strokes[:1], which[:1])
-    def after(s): return judged(task, painted(task, s, which[:1], canvas))
+        assert abs(importance[i] - (objective(objective.render(strokes[rest], region_ids[rest])) - losses[-1])) < 1e-5
+    canvas = objective.render(strokes, region_ids)
+    best, gains = solve_colours(objective, canvas, strokes[:1], region_ids[:1])
+    def after(s): return objective(objective.render(s, region_ids[:1], canvas))
     assert abs(gains[0] - (losses[-1] - after(best))) < 1e-5
     for nudge in (-0.05, 0.05):
         other = best.clone()
@@ -137,19 +122,20 @@ def test_fall_worth_and_fit_against_painting_again(name):
 @given(h=st.integers(1, 40), w=st.integers(1, 40), seed=st.integers(0, 99))
 def test_features_judge_any_size(h, w, seed):
     one, other = torch.rand(2, 3, h, w, generator=torch.Generator().manual_seed(seed))
-    loss, canvas = Features(), other.clone().requires_grad_()
+    loss, canvas = FeatureLoss(), other.clone().requires_grad_()
     errors = loss(canvas, one)
     errors.mean().backward()
     assert errors.shape == (1, h, w) and (errors >= 0).all() and canvas.grad.isfinite().all()
-    assert loss(one, one).abs().max() == 0 and torch.allclose(Features()(one, other), loss(one, other))
+    assert loss(one, one).abs().max() == 0 and torch.allclose(FeatureLoss()(one, other), loss(one, other))
 
 
 def test_features_see_detail_and_no_flat_colour():
     flat = torch.full((3, 32, 32), 0.3)
-    assert filters().sum((1, 2, 3)).abs().max() < 1e-6
-    assert all(m[..., 2:-2, 2:-2].abs().max() < 1e-5 for m in oriented(flat)[:1])
+    assert gabor_filters().sum((1, 2, 3)).abs().max() < 1e-6
+    assert all(m[..., 2:-2, 2:-2].abs().max() < 1e-5 for m in gabor_features(flat)[:1])
     faint = flat + 0.05 * (torch.arange(32) // 2 % 2)
-    shifted, none = Features(pixels=0)(flat + 0.02, faint).mean(), Features(pixels=0)(faint.roll(2, 2), faint).mean()
+    loss = FeatureLoss(pixel_weight=0)
+    shifted, none = loss(flat + 0.02, faint).mean(), loss(faint.roll(2, 2), faint).mean()
     assert none > shifted > 0  # waves upside down are worse than none
 
 
@@ -162,56 +148,58 @@ def test_layers_of_a_network_are_features_and_the_network_stays_as_it_is():
     torch.manual_seed(0)
     network, image = Tiny().train(), bird(24).image
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    maps = Layers(network, ["0", "1"], lambda picture: picture - 0.5)
+    maps = FeatureExtractor(network, ["0", "1"], lambda picture: picture - 0.5)
     found = maps(image)
     assert [m.shape for m in found] == [(4, 12, 12)] * 2 and found[0].min() < 0 <= found[1].min()
-    assert quick(image, loss=Features(maps)).error(image) < image.square().mean() / 2
+    assert quick(image, loss=FeatureLoss(maps)).error(image) < image.square().mean() / 2
     assert network.training and network[1].inplace and network[0].weight.grad is None
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     for names in (["3"], [], "0"):
-        with pytest.raises(ValueError, match="layers: expected some of"): Layers(network, names)
-    with pytest.raises(ValueError, match=r"layers: expected maps \(1, C, h, w\) from 2"): Layers(network, ["2"])(image)
-    for wrong in ({"pixels": -1.0}, {"floor": 0.0}, {"pixels": math.nan}):
-        with pytest.raises(ValueError, match="features: expected"): Features(**wrong)
+        with pytest.raises(ValueError, match="layers: expected some of"): FeatureExtractor(network, names)
+    with pytest.raises(ValueError, match=r"layers: expected maps \(1, C, h, w\) from 2"):
+        FeatureExtractor(network, ["2"])(image)
+    for wrong in ({"pixel_weight": -1.0}, {"eps": 0.0}, {"pixel_weight": math.nan}):
+        with pytest.raises(ValueError, match="FeatureLoss: expected"): FeatureLoss(**wrong)
 
 
 def test_errors_are_weighed_whatever_the_loss_and_one_number_is_refused():
     scene = bird(32)
     def number(canvas, image): return (canvas - image).square().mean()
     def errors(canvas, image): return (canvas - image).square()
-    same = [quick(scene.image, masks=scene.mask, focus=5.0, loss=loss).strokes for loss in ("l2", errors)]
+    same = [quick(scene.image, masks=scene.mask, foreground_weight=5.0, loss=loss).strokes for loss in ("l2", errors)]
     assert torch.equal(*same) and torch.equal(quick(scene.image, loss=number).strokes, quick(scene.image).strokes)
     large = bird(48, seed=4)
-    near = [quick(large.image, strokes=24, masks=large.mask, steps=100, focus=f, loss="features").render()
+    near = [quick(large.image, strokes=24, masks=large.mask, steps=100, foreground_weight=f, loss="features").render()
             for f in (1.0, 10.0)]
     inside = [((canvas - large.image).square() * large.mask).mean() for canvas in near]
     assert inside[1] < inside[0]
-    with pytest.raises(ValueError, match="focus: expected a loss that says where"):
-        quick(scene.image, masks=scene.mask, focus=5.0, loss=number)
+    with pytest.raises(ValueError, match="foreground_weight: expected a loss that gives"):
+        quick(scene.image, masks=scene.mask, foreground_weight=5.0, loss=number)
     for wrong in (lambda canvas, image: 0.5, lambda canvas, image: canvas[:, 1:]):
         with pytest.raises(ValueError, match="loss: expected a number or errors"): quick(scene.image, loss=wrong)
 
 
 def test_strokes_are_placed_where_they_help():
-    task = task_of(bird(48).image, "bezier", "black", Limits(), "l2", None, 1.0)
-    strokes, which = place(task, task.empty, 20, 0.06, torch.Generator().manual_seed(0))
-    assert judged(task, painted(task, strokes, which)) < judged(task, task.empty) / 2
+    objective = make_objective(bird(48).image, "bezier", "black", Constraints(), "l2")
+    strokes, region_ids = propose_strokes(objective, objective.blank, 20, 0.06, torch.Generator().manual_seed(0))
+    assert objective(objective.render(strokes, region_ids)) < objective(objective.blank) / 2
 
 
 def test_limits_hold():
-    image, inks = bird().image, ((0.9, 0.9, 0.8), (0.1, 0.2, 0.1), (0.2, 0.5, 0.9))
-    grey = quick(image, limits=Limits(grey=True)).strokes
+    image, palette = bird().image, ((0.9, 0.9, 0.8), (0.1, 0.2, 0.1), (0.2, 0.5, 0.9))
+    grey = quick(image, constraints=Constraints(grey=True)).strokes
     assert torch.equal(grey[:, -3], grey[:, -1]) and torch.equal(grey[:, -3], grey[:, -2])
-    held = quick(image, limits=Limits(palette=inks, opaque=True, thinnest=0.1)).strokes
-    assert set(map(tuple, held[:, -3:].tolist())) <= set(map(tuple, torch.tensor(inks).tolist()))
+    held = quick(image, constraints=Constraints(palette=palette, opaque=True, min_width=0.1)).strokes
+    assert set(map(tuple, held[:, -3:].tolist())) <= set(map(tuple, torch.tensor(palette).tolist()))
     assert (held[:, 8:10] == 1).all() and (2 * (1 + 63 * held[:, 6:8]) / 256 >= 0.1 - 1e-6).all()
-    blocks = quick(image, primitive="block", limits=Limits(opaque=True)).strokes
+    blocks = quick(image, primitive="block", constraints=Constraints(opaque=True)).strokes
     assert (blocks[:, 3] == 1).all()
 
 
-def test_masks_confine_and_focus_draws_in():
+def test_masks_confine_and_a_weight_draws_in():
     scene = bird(48, seed=4)
-    plain, drawn = (quick(scene.image, strokes=24, steps=300, masks=scene.instances, focus=f) for f in (1.0, 10.0))
+    plain, drawn = (quick(scene.image, strokes=24, steps=300, masks=scene.instances, foreground_weight=weight)
+                    for weight in (1.0, 10.0))
     inside = [((p.render() - scene.image).square() * scene.mask).mean() for p in (plain, drawn)]
     assert inside[1] < inside[0] and drawn.layer.sum() > plain.layer.sum()
     assert drawn.blend_mode == "masked" and torch.equal(drawn.layer, (drawn.instance >= 0).long())
@@ -241,10 +229,10 @@ def test_prune_leaves_out_what_nobody_sees():
     floor = torch.tensor([[-0.0, y, 0.5, y, 1, y, 1, 1, 1, 1, 0, 0, 0] for y in (0.1, 0.4, 0.7, 1.0)])
     unseen = random_strokes(5, generator=torch.Generator().manual_seed(0))[0]
     both = Painting(torch.cat((unseen, floor, painting.strokes)), painting.size, step=torch.arange(29))
-    left = prune(both, image, 1e-6)
+    left = prune_strokes(both, image, 1e-6)
     assert len(left) <= 24 and left.error(image) < painting.error(image) + 1e-4
     assert torch.equal(left.strokes, both.strokes[left.step])
-    assert len(prune(both, image, 10.0)) == 0 and len(quick(image, price=10.0)) == 0
+    assert len(prune_strokes(both, image, 10.0)) == 0 and len(quick(image, prune_threshold=10.0)) == 0
 
 
 class Impatient:
@@ -263,10 +251,10 @@ class Impatient:
 @settings(max_examples=6)
 @given(after=st.integers(1, 40), bundle=st.sampled_from([0, 4]))
 def test_interrupted_and_resumed_is_never_interrupted(after, bundle, tmp_path_factory):
-    image, folder = bird(24).image, tmp_path_factory.mktemp("keep") / "state"
-    same = {"steps": 20, "bundle": bundle, "keep": folder}
+    image, folder = bird(24).image, tmp_path_factory.mktemp("kept") / "state"
+    same = {"steps": 20, "bundle": bundle, "checkpoint_dir": folder}
     stopped = quick(image, loss=Impatient(after), **same)
-    finished = [quick(image, loss=Impatient(10**9), **same | how) for how in ({}, {}, {"keep": None})]
+    finished = [quick(image, loss=Impatient(10**9), **same | how) for how in ({}, {}, {"checkpoint_dir": None})]
     assert all(torch.equal(finished[-1].strokes, other.strokes) for other in finished)
     if "interrupted_after" in stopped.provenance: assert stopped.provenance["interrupted_after"] == after - 1
     else: assert after > 20 and not bundle
@@ -288,8 +276,11 @@ def test_any_number_of_strokes_and_steps(strokes):
 
 @pytest.mark.parametrize(("wrong", "said"), [
     ({"strokes": 0}, "strokes: expected"), ({"steps": 2.5}, "steps: expected"), ({"bundle": -1}, "bundle: expected"),
-    ({"loss": "psnr"}, "loss: expected"), ({"focus": 3.0}, "focus: expected"), ({"price": -1.0}, "price: expected"),
-    ({"price": math.nan}, "price: expected"), ({"primitive": "spray"}, "primitive: expected"), ({"seed": True}, "seed"),
+    ({"loss": "psnr"}, "loss: unknown name"),
+    ({"foreground_weight": 3.0}, "foreground_weight: expected"),
+    ({"prune_threshold": -1.0}, "prune_threshold: expected"),
+    ({"prune_threshold": math.nan}, "prune_threshold: expected"), ({"primitive": "spray"}, "primitive: expected"),
+    ({"seed": True}, "seed"),
     ({"masks": torch.ones(1, 4, 4)}, "masks: expected"), ({"masks": torch.full((1, 16, 16), 2.0)}, "masks: expected"),
     ({"background": "blue"}, "background: expected"),
 ])
@@ -297,10 +288,10 @@ def test_refusals(wrong, said):
     with pytest.raises(ValueError, match=said): quick(bird(16).image, **wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"palette": ((2.0, 0, 0),)}, {"thinnest": 0.9}, {"thinnest": math.nan},
+@pytest.mark.parametrize("wrong", [{"palette": ((2.0, 0, 0),)}, {"min_width": 0.9}, {"min_width": math.nan},
                                    {"grey": True, "palette": ((0, 0, 0),)}])
 def test_limits_refuse(wrong):
-    with pytest.raises(ValueError, match="expected"): Limits(**wrong)
+    with pytest.raises(ValueError, match="expected"): Constraints(**wrong)
 
 
 @given(h=st.integers(1, 60_000), w=st.integers(1, 60_000))
@@ -324,9 +315,9 @@ def pictures():
 @pytest.mark.parametrize("form", ["pil", "bytes", "gif", "array", "grey", "16 bit", "cmyk", "alpha", "palette",
                                   "tensor"])
 def test_every_form_of_picture(form):
-    copy, size = copy_of(decode_picture(pictures()[form]))
+    copy, size = working_copy(decode_picture(pictures()[form]))
     assert size == (40, 60) and copy.shape == (3, 40, 60) and 0 <= copy.min() <= copy.max() <= 1
-    wanted, _ = copy_of(decode_picture(pictures()["grey" if form == "16 bit" else "pil"]))
+    wanted, _ = working_copy(decode_picture(pictures()["grey" if form == "16 bit" else "pil"]))
     assert (copy - wanted).abs().mean() < 0.2
 
 
@@ -341,9 +332,9 @@ def test_paint_keeps_size_and_title_and_takes_masks(tmp_path, monkeypatch):
     scene = bird(40)
     array = (scene.image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     Image.fromarray(array).resize((200, 160)).save(tmp_path / "wren.png")
-    painting = paint(tmp_path / "wren.png", 8, "fast", show=False)
+    painting = paint(tmp_path / "wren.png", 8, "fast", progress_bar=False)
     assert painting.size == (160, 200) and painting.title == "wren" and len(painting) == 8
-    masked = paint(array, 8, "fast", masks=scene.mask.numpy()[0] > 0.5, show=False)
+    masked = paint(array, 8, "fast", masks=scene.mask.numpy()[0] > 0.5, progress_bar=False)
     assert masked.blend_mode == "masked" and masked.size == (40, 40)
     for wrong in (torch.ones(1, 9, 9), torch.full((1, 40, 40), 7.0)):
         with pytest.raises(ValueError, match="masks: expected"): paint(array, 8, "fast", masks=wrong)
@@ -351,9 +342,10 @@ def test_paint_keeps_size_and_title_and_takes_masks(tmp_path, monkeypatch):
 
 
 def test_without_a_compiler_it_is_coarse_and_says_so(monkeypatch, caplog):
-    monkeypatch.setattr("sgpaint.agent.paint.EAGER", (16, 8))
+    monkeypatch.setattr("sgpaint.agent.paint.EAGER_PIXELS", 16)
+    monkeypatch.setattr("sgpaint.agent.paint.EAGER_STEPS", 8)
     monkeypatch.setenv("SGPAINT_EAGER", "1")
-    with caplog.at_level("WARNING", "sgpaint"): painting = paint(bird(40).image, 5, show=False)
+    with caplog.at_level("WARNING", "sgpaint"): painting = paint(bird(40).image, 5, progress_bar=False)
     assert "no C++ compiler" in caplog.text and painting.size == (40, 40)
 
 
@@ -375,17 +367,11 @@ def test_paint_is_at_the_front_door():
     with pytest.raises(AttributeError, match="no attribute 'pain'"): _ = sgpaint.pain
 
 
-def test_shrunk_keeps_the_aspect():
-    assert resize(torch.rand(3, 60, 90), 20, enlarge=False).shape == (3, 20, 30)
-    assert resize(torch.rand(3, 5, 9), 20, enlarge=False).shape == (3, 5, 9)
-    assert optimizing.OFTEN > 0
-
-
 @settings(max_examples=4)
 @given(name=st.sampled_from(list(PRIMITIVES)), h=st.integers(20, 40), w=st.integers(20, 40))
 def test_cells_make_one_painting(name, h, w):
     image = torch.rand(3, h, w, generator=torch.Generator().manual_seed(h * w))
-    one = paint(image, 7, "fast", primitive=name, show=False, divide=2)
+    one = paint(image, 7, "fast", primitive=name, progress_bar=False, divide=2)
     assert (len(one), one.size, one.blend_mode, one.provenance["divide"]) == (7, (h, w), "plain", 2)
     assert one.error(image) < image.square().mean()
 
@@ -397,12 +383,13 @@ def test_strokes_of_a_cell_go_back_to_where_it_was_cut(name):
     for column in ("r0", "r2"):  # large enough for the cell
         if column in f.columns: strokes[:, f.columns.index(column)] = 0.1 + 0.3 * strokes[:, f.columns.index(column)]
     cell = Painting(strokes, (20, 30), name).render((160, 240))
-    whole = Painting(_back(strokes, box, size, f), size, name).render((480, 720))
+    whole = Painting(_tile_to_picture(strokes, box, size, f), size, name).render((480, 720))
     assert (whole[:, 160:320, 240:480] - cell).abs().mean() < 1e-3
 
 
 def test_cells_are_refused_by_name():
     image = bird().image
     for wrong in (0, -1, 2.0, 17, "2"):
-        with pytest.raises(ValueError, match="divide: expected"): paint(image, 400, "fast", show=False, divide=wrong)
-    with pytest.raises(ValueError, match="divide: expected"): paint(image, 3, "fast", show=False, divide=2)
+        with pytest.raises(ValueError, match="divide: expected"):
+            paint(image, 400, "fast", progress_bar=False, divide=wrong)
+    with pytest.raises(ValueError, match="divide: expected"): paint(image, 3, "fast", progress_bar=False, divide=2)

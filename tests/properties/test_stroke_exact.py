@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from sgpaint.stroke import native
 from sgpaint.stroke.blend import blank, over, over_each, paint
-from sgpaint.stroke.distance import distance, pixels, to_units
+from sgpaint.stroke.distance import pixels
 from sgpaint.stroke.exact import alpha, eager, render
+from sgpaint.stroke.encoding import ENCODINGS
 from sgpaint.stroke.primitive import (
-    BEZIER, LINE, PRIMITIVES, RADIUS_MIN, RADIUS_SPAN, from_huang, primitive, random_strokes)
+    BEZIER, LINE, PRIMITIVES, RADIUS_MIN, RADIUS_SPAN, primitive, random_strokes, to_units)
 
 seeds = st.integers(0, 2**31)
 names = st.sampled_from(list(PRIMITIVES))
@@ -49,7 +50,7 @@ def some(n, name="bezier", seed=0, batch=1):
 def inside_share(strokes, size, name, times=8):
     """Share of times x times points of each pixel inside the stroke, by distance alone, times the opacity there."""
     f, fine = primitive(name), (size[0] * times, size[1] * times)
-    d, t = distance(to_units(strokes, f, size[1] / min(size), size[0] / min(size)), f, *pixels(fine, strokes))
+    d, t = f.distance(to_units(strokes, f, size[1] / min(size), size[0] / min(size)), *pixels(fine, strokes))
     opacity = f.split(strokes)[1].unsqueeze(-1)
     a0, a2 = opacity[..., 0, :], opacity[..., -1, :]
     value = (d < 0) * (a0 if t is None else a0 + (a2 - a0) * t)
@@ -98,7 +99,7 @@ def test_constant_radius_agrees_with_the_roots_of_a_cubic():
     strokes[:, 7] = strokes[:, 6]
     size = (40, 60)
     (x, y), g = pixels(size, strokes), to_units(strokes, BEZIER, 1.5, 1.0)
-    d, _ = distance(g, BEZIER, x, y)
+    d, _ = BEZIER.distance(g, x, y)
     worst = []
     for i, s in enumerate(strokes.double().numpy()):
         points = [np.array([s[k] * 1.5, s[k + 1]]) for k in (0, 2, 4)]
@@ -343,7 +344,7 @@ def huang_ground_truth(action, size=64):
 def test_huangs_layout_draws_huangs_picture():
     action = torch.rand(12, 13, generator=torch.Generator().manual_seed(6))
     action[:, 8:10] = action[:, 8:9]  # one opacity: theirs is the last disc's, ours the nearest's
-    ours = alpha(from_huang(action)[None], (64, 64))[0]
+    ours = alpha(ENCODINGS["huang"].decode(action)[None], (64, 64))[0]
     theirs = torch.stack([huang_ground_truth(a) for a in action])
     assert (ours - theirs).abs().mean() < 5e-3
     assert (ours - theirs.mT).abs().mean() > 0.05  # rows first matters

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sgpaint.stroke.blend import LOOKS, BLEND_MODES, blank, look, over, paint, stroke_masks
 from sgpaint.stroke.exact import alpha, eager
 from sgpaint.stroke.painting import Painting, PaintingError, fingerprint, provenance
-from sgpaint.stroke.primitive import (
-    PRIMITIVES, check_strokes, from_huang, from_nakano, random_strokes, to_huang, to_nakano)
+from sgpaint.stroke.encoding import ENCODINGS
+from sgpaint.stroke.primitive import BEZIER, PRIMITIVES, check_strokes, random_strokes
 
 
 def made(seed, n, name, rule, with_masks=True, **more):
@@ -214,31 +214,32 @@ def test_provenance_knows_the_target():
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**31))
-def test_layouts_there_and_back(seed):
+def test_encodings_there_and_back(seed):
     g = torch.Generator().manual_seed(seed)
-    huang, nakano = torch.rand(5, 13, generator=g), torch.rand(5, 12, generator=g)
-    strokes = check_strokes(from_huang(huang))
-    assert torch.allclose(from_huang(to_huang(strokes)), strokes, atol=1e-5)
-    assert torch.allclose(to_nakano(check_strokes(from_nakano(nakano))), nakano, atol=1e-5)
+    for name, encoding in ENCODINGS.items():
+        action = torch.rand(5, len(encoding.columns()), generator=g)
+        strokes = check_strokes(encoding.decode(action))
+        assert torch.allclose(encoding.decode(encoding.encode(strokes)), strokes, atol=1e-5), name
+        assert torch.allclose(encoding.decode(encoding.mirror(action)), BEZIER.mirror(strokes), atol=1e-5), name
 
 
-def test_layouts_refuse_what_they_cannot_say():
+def test_encodings_refuse_what_they_cannot_say():
     free = torch.tensor([[0.2, 0.2, 0.9, 0.5, 0.4, 0.4, 0.1, 0.2, 1, 1, 0, 0, 0]])
     with pytest.raises(ValueError, match="outside the box"):
-        to_huang(free)
+        ENCODINGS["huang"].encode(free)
     with pytest.raises(ValueError, match="two radii"):
-        to_nakano(free)
+        ENCODINGS["nakano"].encode(free)
     with pytest.raises(ValueError, match="leaves the picture"):
-        to_nakano(torch.tensor([[0.0, 0, 2, 2, 1, 1, 0.1, 0.1, 1, 1, 0, 0, 0]]))
+        ENCODINGS["nakano"].encode(torch.tensor([[0.0, 0, 2, 2, 1, 1, 0.1, 0.1, 1, 1, 0, 0, 0]]))
     with pytest.raises(ValueError, match="13 columns"):
-        from_huang(torch.zeros(2, 12))
+        ENCODINGS["huang"].decode(torch.zeros(2, 12))
 
 
-def test_equal_ends_have_one_control_point_in_huangs_layout():
+def test_equal_ends_have_one_control_point_in_huangs_encoding():
     same = torch.tensor([[0.4, 0.3, 0.4, 0.3, 0.4, 0.3, 0.1, 0.2, 1, 1, 0, 0, 0]])
-    assert torch.allclose(from_huang(to_huang(same)), same)
+    assert torch.allclose(ENCODINGS["huang"].decode(ENCODINGS["huang"].encode(same)), same)
     with pytest.raises(ValueError):
-        to_huang(same + torch.tensor([0, 0, 0.1] + [0] * 10))
+        ENCODINGS["huang"].encode(same + torch.tensor([0, 0, 0.1] + [0] * 10))
 
 
 def test_a_stencil_that_does_not_fit_is_refused():

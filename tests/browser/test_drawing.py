@@ -9,7 +9,7 @@ from rig import barriers, pixels, toucher
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import random_strokes
-from sgpaint.explore.drawing import MaskBrush, PaintAlong, stroke_along
+from sgpaint.explore.drawing import MaskBrush, PaintAlong, fit_stroke
 
 RING = [(0.5 + 0.3 * np.cos(a), 0.5 + 0.3 * np.sin(a)) for a in np.linspace(0, 6, 40)]
 PATHS = {"a dot": [(0.4, 0.6)], "a line": [(0.1, 0.2), (0.9, 0.7)], "a bend": [(0.1, 0.2), (0.5, 0.8), (0.9, 0.1)],
@@ -17,14 +17,14 @@ PATHS = {"a dot": [(0.4, 0.6)], "a line": [(0.1, 0.2), (0.9, 0.7)], "a bend": [(
          "scribble": np.random.default_rng(0).random((60, 2)).tolist()}
 
 
-def opponent(picture):
+def by_chance(picture):
     strokes = random_strokes(9, generator=torch.Generator().manual_seed(1))[0]
     return Painting(strokes, tuple(picture.shape[1:]), title="by chance")
 
 
 @pytest.fixture
 def along(page) -> Wire:
-    wire = Wire(page, PaintAlong(draw("birds", 12, size=(48, 64)), 4, opponents={"<b>chance</b>": opponent}))
+    wire = Wire(page, PaintAlong(draw("birds", 12, size=(48, 64)), 4, painters={"<b>chance</b>": by_chance}))
     wire.settle()
     return wire
 
@@ -62,10 +62,10 @@ def score(page: Page, name: str) -> list[str]:
 @pytest.mark.parametrize("path", PATHS)
 def test_the_browser_makes_the_stroke_that_python_makes(page, along, path):
     code = along.widget._esm.replace("export default { render };", "")
-    page.add_script_tag(content=f"{code}\nwindow.strokeAlong = strokeAlong;")
+    page.add_script_tag(content=f"{code}\nwindow.fitStroke = fitStroke;")
     points, size, colour = [list(map(float, point)) for point in PATHS[path]], [48, 64], [0.1, 0.2, 0.3]
-    row = page.evaluate("(given) => strokeAlong(...given)", [points, size, colour, 0.4, 0.9])
-    assert row == pytest.approx(stroke_along(points, (48, 64), colour, 0.4, 0.9).tolist(), abs=1e-6)
+    row = page.evaluate("(given) => fitStroke(...given)", [points, size, colour, 0.4, 0.9])
+    assert row == pytest.approx(fit_stroke(points, (48, 64), colour, 0.4, 0.9).tolist(), abs=1e-6)
 
 
 def test_strokes_are_drawn_taken_back_and_counted(page, along):
@@ -122,7 +122,7 @@ def test_the_brush_is_picked_and_changed(page, along):
     page.get_by_label("opacity").fill("0.5")
     page.get_by_label("see the picture through").check()
     along.settle()
-    assert (board.colour, board.radius, board.opacity, board.ghost) == ([1, 1, 1], 0.75, 0.5, True)
+    assert (board.colour, board.radius, board.opacity, board.show_picture) == ([1, 1, 1], 0.75, 0.5, True)
     assert chip.get_attribute("aria-pressed") == "true" and page.get_by_text("9.0 pixels").is_visible()
     page.get_by_label("any colour").fill("#ff0080")
     along.settle()
@@ -151,7 +151,7 @@ def test_a_stroke_by_keyboard(page, along):
 
 def test_a_stroke_by_touch(new_page):
     page = new_page(has_touch=True)
-    along = Wire(page, PaintAlong(torch.full((3, 30, 40), 0.5), 2, opponents={}))
+    along = Wire(page, PaintAlong(torch.full((3, 30, 40), 0.5), 2, painters={}))
     along.settle()
     touch = toucher(page, at)
     touch("touchStart", (0.2, 0.5))
@@ -175,10 +175,10 @@ def test_the_others_paint_when_asked(page, along):
     assert not barriers(page)
 
 
-def test_an_opponent_that_fails_is_seen(page):
+def test_a_painter_that_fails_is_seen(page):
     def tired(picture): raise RuntimeError("too tired to paint")
 
-    along = Wire(page, PaintAlong(torch.rand(3, 9, 9), 2, opponents={"tired": tired}))
+    along = Wire(page, PaintAlong(torch.rand(3, 9, 9), 2, painters={"tired": tired}))
     page.get_by_role("button", name="let the others paint").click()
     along.settle()
     assert page.get_by_role("alert").inner_text() == "RuntimeError: too tired to paint"
@@ -197,7 +197,7 @@ def test_a_board_set_from_python_is_drawn(page, along):
 
 @pytest.mark.parametrize("size", [(1, 1), (300, 2000), (600, 40)])
 def test_pictures_of_any_shape(page, size):
-    along = Wire(page, PaintAlong(torch.rand(3, *size, generator=torch.Generator().manual_seed(0)), 2, opponents={}))
+    along = Wire(page, PaintAlong(torch.rand(3, *size, generator=torch.Generator().manual_seed(0)), 2, painters={}))
     along.settle()
     drag(page, (0.3, 0.5), (0.7, 0.5))
     along.settle()
@@ -242,7 +242,7 @@ def test_a_mask_by_keyboard(page, brush):
     masks = brush.widget
     assert [mark["instance"] for mark in masks.marks] == [3, 0] and masks.radius == pytest.approx(0.08)
     assert masks.marks[0]["points"] == pytest.approx(np.array([[0.5, 0.5], [0.6, 0.5]]))
-    assert (masks.instance, masks.erase) == (4, False) and list(masks.covered) == ["3"]
+    assert (masks.instance, masks.erase) == (4, False) and list(masks.coverage) == ["3"]
     page.keyboard.press("u")
     brush.settle()
     assert len(masks.marks) == 1

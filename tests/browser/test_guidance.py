@@ -27,8 +27,8 @@ def alignment(page: Page, picture, **choices) -> Wire:
 
 
 def crop(page: Page) -> Tensor:
-    "The part in the box as the browser shows it."
-    return torch.tensor(pixels(page.get_by_label("the part in the box"))[..., :3]).permute(2, 0, 1) / 255
+    "The crop as the browser shows it."
+    return torch.tensor(pixels(page.get_by_label("the crop"))[..., :3]).permute(2, 0, 1) / 255
 
 
 def apart(wire: Wire) -> float:
@@ -161,7 +161,7 @@ def test_a_view_that_is_closed_listens_no_more(page, bird):
     wire.settle()
 
 
-# ---- the question ----------------------------------------------------------------------------------------------------
+# ---- the focus map ---------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def question(page) -> Wire:
@@ -182,16 +182,16 @@ def shown(page: Page, name: str) -> str:
 def test_an_expert_is_questioned(page, question):
     focus = question.widget
     first = focus.class_name
-    assert shown(page, f"What spoke for {first} (guided, pixels)") == focus.focus_source
-    other = next(name for name in focus.choices["class_name"] if name != first)
+    assert shown(page, f"Pixels that support {first} (guided, pixels)") == focus.map_url
+    other = next(name for name in focus.options["class_name"] if name != first)
     page.get_by_label("class", exact=True).select_option(other)
     page.get_by_label("layer").select_option("trunk.1")
     page.get_by_label("picture").select_option(label="birds-5")
     question.settle()
     assert (focus.class_name, focus.layer, focus.picture) == (other, "trunk.1", 1)
-    assert shown(page, f"What spoke for {other} (guided, trunk.1)") == focus.focus_source
-    assert shown(page, "birds-5") == focus.source
-    assert page.get_by_text(focus.note).is_visible() and page.get_by_text(focus.says).is_visible()
+    assert shown(page, f"Pixels that support {other} (guided, trunk.1)") == focus.map_url
+    assert shown(page, "birds-5") == focus.picture_url
+    assert page.get_by_text(focus.note).is_visible() and page.get_by_text(focus.prediction_text).is_visible()
 
 
 def test_no_control_that_cannot_act(page, question):
