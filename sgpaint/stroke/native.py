@@ -8,7 +8,6 @@ __all__ = ['SOURCE', 'build', 'library', 'eager', 'wants_eager', 'ready', 'paint
 # %% ../../nbs/stroke/03_native.ipynb #d4d48907
 import ctypes
 import functools
-import hashlib
 import os
 import platform
 import shlex
@@ -21,16 +20,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from torch import Tensor
 
 import sgpaint
+from ..lab.cache import cache_home, digest
 from ..lab.machine import can_compile, log
 from .distance import CHORDS, STEPS, STILL, TINY
 from .primitive import RADIUS_MIN, RADIUS_SPAN, Primitive
 
-# %% ../../nbs/stroke/03_native.ipynb #33ba9584
+# %% ../../nbs/stroke/03_native.ipynb #b1dbc12d
 SOURCE = Path(sgpaint.__file__).parent / "stroke/strokes.cpp"  # the C++ text
 
 # %% ../../nbs/stroke/03_native.ipynb #e4819d6b
@@ -60,12 +59,9 @@ def _own(path: Path) -> None:
 
 def _cache() -> Path:
     "The folder for compiled code, made for this user alone."
-    folder = Path(os.environ.get("SGPAINT_CACHE") or platformdirs.user_cache_dir("sgpaint")) / "native"
+    folder = cache_home() / "native"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
-
-
-def _digest(data: bytes) -> str: return hashlib.sha256(data).hexdigest()
 
 
 def build(folder: Path | None = None) -> Path:
@@ -94,18 +90,18 @@ def build(folder: Path | None = None) -> Path:
     _own(folder)
     probe = subprocess.run([*command, "-E", "-v", "-x", "c++", os.devnull], capture_output=True, text=True,
                            timeout=_SECONDS, stdin=subprocess.DEVNULL)
-    path = folder / f"strokes-{_digest(code + chr(10).join((*command, probe.stderr)).encode())[:16]}.so"
-    known = path.with_suffix(".sha256")
+    path = folder / f"strokes-{digest(code, command, probe.stderr)}.so"
+    known = path.with_suffix(".digest")
     if path.exists() and known.exists():
         _own(path); _own(known)
-        if known.read_text() == _digest(path.read_bytes()): return path
+        if known.read_text() == digest(path.read_bytes()): return path
         log.warning("strokes: %s is damaged and is compiled again", path.name)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as aside:
-        made, note = Path(aside, "made.so"), Path(aside, "made.sha256")
+        made, note = Path(aside, "made.so"), Path(aside, "made.digest")
         subprocess.run([*command, "-x", "c++", str(SOURCE), "-o", str(made)], check=True, capture_output=True, text=True,
                        timeout=_SECONDS, stdin=subprocess.DEVNULL)
         made.chmod(0o700)
-        note.write_text(_digest(made.read_bytes()))
+        note.write_text(digest(made.read_bytes()))
         note.chmod(0o600)
         os.replace(made, path)  # a reader between the two finds a digest that does not fit, and compiles for itself
         os.replace(note, known)

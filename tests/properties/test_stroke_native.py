@@ -36,7 +36,7 @@ def cache(tmp_path, monkeypatch):
 def planted(made, cache):
     """The compiled code in another cache."""
     cache.mkdir(mode=0o700)
-    for file in (made, made.with_suffix(".sha256")):
+    for file in (made, made.with_suffix(".digest")):
         (cache / file.name).write_bytes(file.read_bytes())
         (cache / file.name).chmod(0o700)
     return cache / made.name
@@ -56,7 +56,7 @@ def test_it_is_kept_in_the_cache_that_is_named_for_this_user_alone(made, cache, 
     path = planted(made, cache)
     before = path.stat().st_mtime_ns
     assert said(caplog) == [f"strokes: compiled ({path})"]
-    assert path.stat().st_mtime_ns == before and {p.name for p in cache.iterdir()} == {path.name, path.stem + ".sha256"}
+    assert path.stat().st_mtime_ns == before and {p.name for p in cache.iterdir()} == {path.name, path.stem + ".digest"}
     assert made.stat().st_mode & 0o077 == 0
 
 
@@ -68,7 +68,7 @@ def test_what_others_can_write_is_not_loaded(what, made, cache, caplog):
         path.rename(cache / "elsewhere.so")
         path.symlink_to(cache / "elsewhere.so")
     else:
-        {"file": path, "note": path.with_suffix(".sha256"), "folder": cache}[what].chmod(0o777)
+        {"file": path, "note": path.with_suffix(".digest"), "folder": cache}[what].chmod(0o777)
     lines = said(caplog)
     assert len(lines) == 1 and "eager" in lines[0] and "others can write" in lines[0] and "SGPAINT_CACHE" in lines[0]
     assert native.library() is None
@@ -86,7 +86,7 @@ def test_somebody_elses_file_is_not_loaded(made, cache, caplog):
 def test_a_damaged_file_is_compiled_again(damage, made, cache, caplog):
     path = planted(made, cache)
     if damage == "no note":
-        path.with_suffix(".sha256").unlink()
+        path.with_suffix(".digest").unlink()
     else:
         path.write_bytes({"truncated": path.read_bytes()[:5000], "empty": b"", "garbage": os.urandom(9000)}[damage])
     lines = said(caplog)
