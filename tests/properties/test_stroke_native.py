@@ -1,4 +1,4 @@
-"""Compiled code is loaded only where it is the user's own and sound; strokes are always drawn, and one line says how."""
+"""Compiled code is loaded only where it is the user's own and sound; strokes are always drawn, one line says how."""
 
 import logging
 import os
