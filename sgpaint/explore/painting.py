@@ -26,7 +26,7 @@ from ..lab.show import to_pil
 from ..scene.picture import open_picture
 from ..scene.record import Scene, tight_box
 from ..stroke import page
-from ..stroke.painting import Painting, beside, side_by_side
+from ..stroke.painting import Painting, player_extras, side_by_side
 from ..stroke.primitive import bounds
 from ..stroke.primitive import primitive as find_primitive
 from .guidance import focus_map, to_cividis
@@ -204,7 +204,7 @@ class StrokeExplorer(Timeline):
         super().__init__()
         several = validate_paintings([paintings] if isinstance(paintings, Painting) else list(paintings))
         self.target = None if target is None else to_target(target)
-        extras = [beside(p, self.target, *guidance_panels(p, self.target, expert, label)) for p in several]
+        extras = [player_extras(p, self.target, *guidance_panels(p, self.target, expert, label)) for p in several]
         self.has_boxes = any("boxes" in extra for extra in extras)
         self.set_paintings(several, extras)
 
@@ -348,7 +348,7 @@ class KappaExplorer(Timeline):
         order, masks = sorted(runs), None if scene is None else scene.instances
         made = [_to_painting(runs[k], picture, masks, f"κ = {k:g}") for k in order]
         parts = torch.stack([*scene.parts.values()]).amax(0) if scene is not None and scene.parts else None
-        self.set_paintings(made, [beside(p, picture) for p in made])
+        self.set_paintings(made, [player_extras(p, picture) for p in made])
         name = "error inside the parts" if parts is not None else "error of the picture"
         static = {"kappas": list(map(float, order)), "errors": part_errors(made, picture, parts), "metric_name": name}
         for trait, value in static.items(): self.set_trait(trait, value)
@@ -441,7 +441,7 @@ class RewardExplorer(Timeline):
         super().__init__()
         picture, mask = to_target(target), target.mask if isinstance(target, Scene) else None
         terms = reward_terms(validate_paintings([painting])[0], picture, mask, focus)
-        self.set_paintings([painting], [beside(painting, picture)])
+        self.set_paintings([painting], [player_extras(painting, picture)])
         self.set_trait("terms", {name: values.tolist() for name, values in terms.items()})
         self.weights = {name: 1.0 for name in terms}
 
