@@ -153,7 +153,7 @@ def save(path: str | Path, state: dict[str, Any], most: int = 0) -> None:
         with atomic_write(path) as part:
             part.mkdir()
             files = _spread(_ready(tensors), most)
-            for name, tensors in files.items(): save_file(tensors, part / name)
+            for name, some in files.items(): save_file(some, part / name)
             digests = {"tensors": {name: _checksum(part / name) for name in files}, "blake2b": _text_checksum(packed)}
             save_json(part / STATE, {"format": FORMAT, "most": most, **digests, "state": packed})
             if path.exists(): os.rename(path, old)

@@ -354,7 +354,7 @@ class Run:
         self.close()
 
     def log(self, step: int, **metrics: float) -> None:
-        """Append one row to metrics.csv and to TensorBoard; an old result.json is deleted.
+        """Append one row to metrics.csv; an old result.json is deleted.
 
         Parameters
         ----------
@@ -366,7 +366,18 @@ class Run:
         row = _row(self._table, step, metrics)
         (self.folder / "result.json").unlink(missing_ok=True)
         self._table.append(row)
-        self._board = _add_to_board(self._board, self.folder / "tb", row)
+
+    def tensorboard(self, step: int, **metrics: float) -> None:
+        """Write a point for each number to TensorBoard, under tb/.
+
+        Parameters
+        ----------
+        step
+            Optimizer updates so far.
+        **metrics
+            Named numbers.
+        """
+        self._board = _add_to_board(self._board, self.folder / "tb", {"step": step, **metrics})
 
     def rewind(self, step: int) -> None:
         """Delete the rows after `step`: a resumed run writes them again."""
