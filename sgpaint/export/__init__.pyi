@@ -1,5 +1,5 @@
-from .export import FORMATS as FORMATS
-from .export import export as export
+from .files import FORMATS as FORMATS
+from .files import export as export
 from .film import animate as animate
 from .polylines import Polyline as Polyline
 from .polylines import save_csv as save_csv

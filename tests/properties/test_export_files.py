@@ -20,7 +20,7 @@ from PIL import Image
 from sgpaint.lab.show import to_tensor
 from sgpaint.stroke.blend import OPACITY_PRESETS, limit_opacity
 from sgpaint.export import film as module
-from sgpaint.export.export import FORMATS, ExportError, export
+from sgpaint.export.files import FORMATS, ExportError, export
 from sgpaint.export.film import animate
 from sgpaint.export.polylines import save_csv, to_polylines
 from sgpaint.export.svg import redraw, svg_error, to_svg
