@@ -1,4 +1,4 @@
-"""Link every code of the papers (SG-22, H-13, C12 …) in the prose of the notebooks to its line in nbs/walks/glossary.md."""
+"""Link every code of the papers (SG-22, H-13, C12 …) in the notebooks' prose to its line in nbs/walks/glossary.md."""
 import json
 import posixpath
 import re
@@ -8,12 +8,14 @@ ROOT = Path(__file__).resolve().parent.parent
 GLOSSARY = "nbs/walks/glossary.md"
 CODE = re.compile(r"(?<![\w-])(?:(?:SG|[HKRN])-\d\d|C\d{1,2})(?![\w-])")
 # What is no prose: code, formulas, links, HTML tags, and whole lines that are headings or a notebook's summary line.
-OTHER = re.compile(r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[[^\]\n]*\]\([^)\n]*\)|<[^>\n]+>|^(?:#|>).*?$", re.S | re.M)
+OTHER = re.compile(r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[[^\]\n]*\]\([^)\n]*\)|<[^>\n]+>|^(?:#|>).*?$",
+                   re.S | re.M)
 
 
 def known_codes(root: Path = ROOT) -> set[str]:
     "The codes that the glossary has, in capitals."
-    return {code.upper() for code in re.findall(r'<a id="([a-z0-9-]+)"></a>', (root / GLOSSARY).read_text(encoding="utf-8"))}
+    text = (root / GLOSSARY).read_text(encoding="utf-8")
+    return {code.upper() for code in re.findall(r'<a id="([a-z0-9-]+)"></a>', text)}
 
 
 def prose(text: str) -> list[tuple[int, int]]:

@@ -438,7 +438,7 @@ def stroke_rewards(painting: Painting, target: Tensor, terms: Mapping[str, Rewar
     rewards: dict[str, list[Tensor]] = {name: [torch.zeros(0)] for name in terms}
     for before, after in zip(canvases[:-1].split(_BATCH), canvases[1:].split(_BATCH), strict=True):
         n = len(before)
-        known = None if guidance is None else guidance.apply(lambda x, n=n: x.expand(n, *x.shape[1:]))
+        known = None if guidance is None else guidance[[0] * n]
         for name, term in terms.items(): rewards[name].append(term.reward(before, after, target.expand(n, -1, -1, -1), known))
     return {name: torch.cat(parts) for name, parts in rewards.items()}
 

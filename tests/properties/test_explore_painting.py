@@ -154,8 +154,10 @@ def test_a_term_of_another_package_has_a_slider():
 
 
 def test_a_discriminator_adds_its_term():
-    explorer = RewardExplorer(made(4), torch.rand(3, 32, 32), discriminator=lambda canvas, target: canvas.mean((1, 2, 3)))
+    def score(canvas, target): return canvas.mean((1, 2, 3))
+
     painting = made(4)
+    explorer = RewardExplorer(painting, torch.rand(3, 32, 32), discriminator=score)
     drawn = torch.stack(list(painting.frames(size=(32, 32)))).mean((1, 2, 3))
     assert_close(torch.tensor(explorer.terms["adversarial"]), drawn.diff(), atol=1e-5, rtol=0)
 
