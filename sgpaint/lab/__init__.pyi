@@ -26,6 +26,7 @@ from .measure import foreground_error as foreground_error
 from .measure import mse as mse
 from .measure import psnr as psnr
 from .measure import ssim as ssim
+from .image import resize as resize
 from .show import sheet as sheet
 from .show import to_pil as to_pil
 from .show import to_tensor as to_tensor

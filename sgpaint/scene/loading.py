@@ -7,8 +7,6 @@ __all__ = ['DEFAULT_COUNTS', 'sample_picture', 'read_scene', 'SceneSet', 'cached
            'check_dataset', 'hflip']
 
 # %% ../../nbs/scene/14_loading.ipynb #86a3928b
-import hashlib
-import json
 import math
 import multiprocessing
 from collections.abc import Iterator, Sequence
@@ -21,11 +19,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..lab.cache import cache_home, digest
 from ..lab.config import ConfigError
 from ..lab.registry import RegistryError
 from ..lab.run import atomic_write
 from .crop import CROP_RULE, SUBJECT_RULE, crop_square, crop_box, crop_instances, isolate_subject
-from .datasets import DATASETS, Dataset, FoundDataset, MixedDataset, cache_home, check_name, find, list_samples
+from .datasets import DATASETS, Dataset, FoundDataset, MixedDataset, check_name, find, list_samples
 from .readers import SPLITS, Sample, PackedImage
 from .picture import DataError, as_tensor, decode_picture, open_ids, open_mask
 from .procedural import CLASSES, draw, draw_arrays
@@ -96,16 +95,45 @@ _FIRST_SEED = {"train": 0, "test": 1 << 40}  # far apart: no test scene is ever 
 
 # %% ../../nbs/scene/14_loading.ipynb #d4d36e97
 class SceneSet:
-    "A split of a data set at its working size; scenes are made or opened when asked for."
+    """One split of a data set at its working size; a scene is drawn or opened when it is indexed.
+
+    Parameters
+    ----------
+    found
+        The data set, as `find` found it.
+    split
+        "train" or "test".
+    size
+        Side of the square pictures in pixels.
+    count
+        At most so many scenes; 0 is all files, or 4000 (train) and 400 (test) built-in scenes.
+    seed
+        Which files, when `count` leaves some out; which built-in scenes.
+    workers
+        Processes that fill the cache; 0 is this one.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        What the labels mean; () where no class is known.
+    title : str
+        What it is, in words.
+
+    Examples
+    --------
+    >>> scenes = SceneSet(find("birds", source="builtin"), "test", size=16, count=3)
+    >>> len(scenes), scenes.images().shape, scenes[0].size
+    (3, torch.Size([3, 3, 16, 16]), (16, 16))
+    """
 
     def __init__(
         self,
-        found: FoundDataset,  # what `find` found
-        split: str,  # train or test
-        size: int,  # side in pixels
-        count: int = 0,  # at most how many; 0 = all of the files, or COUNTS of the built-in scenes
-        seed: int = 0,  # which of the files when count leaves some out; which built-in scenes
-        workers: int = 0,  # processes that fill the cache; 0 = this one
+        found: FoundDataset,
+        split: str,
+        size: int,
+        count: int = 0,
+        seed: int = 0,
+        workers: int = 0,
     ):
         self.found, self.kind, self.dataset = found, found.kind, found.dataset
         self.split, self.size, self.seed, self.workers = split, size, seed, workers
@@ -115,7 +143,7 @@ class SceneSet:
         self.seeds, self.samples, self.class_names, rule = _contents(found, self.subject, split, count, seed)
         self.title = f"{found.title}, {len(self)} {split} scenes at {size} px ({rule})"
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.seeds) or len(self.samples)
 
     def __getitem__(self, i: int) -> Scene:
@@ -123,40 +151,41 @@ class SceneSet:
         return _scene((self.seeds or self.samples)[i], self.size, self.cropped, *known)
 
     @cached_property
-    def _cached(self): return cached_images(self)
+    def _cached(self) -> tuple[torch.Tensor, torch.Tensor]: return cached_images(self)
 
     def images(self) -> torch.Tensor:  # (n, 3, size, size) uint8, mapped from disk
-        "All pictures as bytes, made once and kept in the user's cache."
+        "All pictures as bytes, cached on disk."
         return self._cached[0]
 
     @property
-    def labels(self) -> torch.Tensor:  # (n,) int64, -1 where unknown; the nearest instance's where there are several
+    def labels(self) -> torch.Tensor:  # (n,) int64, -1 = unknown; of several instances the first
         "The class of each scene."
         return self._cached[1]
 
 # %% ../../nbs/scene/14_loading.ipynb #ec4f1c3d
-_FINER = 2  # built-in scenes are drawn so much larger before their subject is cut out
+_SUPERSAMPLE = 2  # built-in scenes are drawn so many times larger before their subject is cut out
 
-def _scene(item, size, cropped, subject="", class_names=(), source=""):
-    "One scene at the working size: read, where the item is an entry; drawn, where it is a seed."
+def _scene(item: Sample | int, size: int, cropped: bool, subject: str = "", class_names: tuple[str, ...] = (),
+           source: str = "") -> Scene:
+    "One scene at the working size: a sample is read, a seed is drawn."
     if isinstance(item, Sample):
         scene = read_scene(item, class_names, None if cropped else size, source)
     else:
-        scene = draw(subject, item, (size * (_FINER if cropped else 1),) * 2)
+        scene = draw(subject, item, (size * (_SUPERSAMPLE if cropped else 1),) * 2)
     return isolate_subject(scene, size) if cropped else scene
 
 # %% ../../nbs/scene/14_loading.ipynb #94fe774e
 def _contents(found, subject, split, count, seed) -> tuple[Sequence[int], Sequence[Sample], tuple[str, ...], str]:
-    "Seeds, entries, class names and the rule of the split; the built-in scenes have seeds, files are entries."
+    "Seeds, samples, class names and the rule of the split; built-in scenes have seeds, files have samples."
     if found.kind == "builtin":
         first, classes = _FIRST_SEED[split] + seed * (1 << 24), CLASSES[subject]
         return range(first, first + (count or DEFAULT_COUNTS[split])), (), classes, f"seeds from {first}"
     listed = list_samples(found, split)
     fewer = f"; all there are, {count} were asked for" if count > len(listed.samples) else ""
-    return range(0), _some(listed.samples, count, seed), listed.class_names, listed.rule + fewer
+    return range(0), _subset(listed.samples, count, seed), listed.class_names, listed.rule + fewer
 
-def _some(samples, count, seed):
-    "The first `count` of the entries in an order shuffled by seed, or all of them as they are."
+def _subset(samples, count, seed):
+    "The first `count` samples in an order shuffled by seed, or all of them as they are."
     if not count or count >= len(samples):
         return samples
     return tuple(samples[i] for i in np.random.default_rng(seed).permutation(len(samples))[:count])
@@ -169,32 +198,27 @@ def _files(scenes, sample):
     if scenes.cropped and sample.mask: yield sample.mask
     if sample.instances: yield sample.instances.file
 
-def _fingerprint(scenes):
-    "What the pictures are made of: of the files, names, sizes and times; of the built-in scenes, two of them."
-    digest, stamps = hashlib.sha256(), {}
-    if scenes.kind == "builtin":
-        digest.update(draw_arrays(scenes.subject, scenes.seeds[:2], (32, 32))[0].tobytes())
+def _content(scenes):
+    "What the pictures are made of: of files, names, sizes and times; of the built-in scenes, two of them."
+    stamps = {}
+    yield draw_arrays(scenes.subject, scenes.seeds[:2], (32, 32))[0] if scenes.kind == "builtin" else None
     for sample in scenes.samples:
-        digest.update(f"{sample.name} {sample.label} {sample.instances and sample.instances.labels}\n".encode())
-        if isinstance(sample.image, np.ndarray):
-            digest.update(sample.image.tobytes())
+        yield f"{sample.name} {sample.label} {sample.instances and sample.instances.labels}"
+        if isinstance(sample.image, np.ndarray): yield sample.image
         for file in _files(scenes, sample):
             if file not in stamps and not file.exists():
                 raise DataError(f"{file} is listed by {scenes.found.title} but is not there")
             stamps[file] = stamps.get(file) or file.stat()
-            digest.update(f"{stamps[file].st_size} {stamps[file].st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+            yield stamps[file].st_size, stamps[file].st_mtime_ns
 
 # %% ../../nbs/scene/14_loading.ipynb #6d050b5d
 def _cache_path(scenes):
     "The file for exactly these pictures at this size."
     if isinstance(scenes, MixedSceneSet):
-        parts = [[_cache_path(s).name for s in scenes.sets], scenes.which.tolist(), scenes.positions.tolist()]
-        name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
-        return cache_home() / "scenes" / f"{scenes.dataset}-{scenes.split}-{scenes.size}-{name}.npy"
-    key = {"dataset": scenes.dataset, "content": _fingerprint(scenes), "split": scenes.split, "size": scenes.size,
-           "count": len(scenes), "seed": scenes.seed, "rule": SUBJECT_RULE if scenes.cropped else CROP_RULE}
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]
+        name = digest([_cache_path(s).name for s in scenes.sets], scenes.set_index, scenes.scene_index)
+    else:
+        rule = SUBJECT_RULE if scenes.cropped else CROP_RULE
+        name = digest(scenes.dataset, scenes.split, scenes.size, len(scenes), scenes.seed, rule, *_content(scenes))
     return cache_home() / "scenes" / f"{scenes.dataset}-{scenes.split}-{scenes.size}-{name}.npy"
 
 # %% ../../nbs/scene/14_loading.ipynb #5ea23bb8
@@ -242,7 +266,7 @@ def _fill(scenes, file):
 def cached_images(
     scenes: SceneSet,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # pictures (n, 3, S, S) uint8 mapped from disk, labels (n,) int64
-    "The pictures of a set as bytes on disk: read where they are, else made, written aside and renamed."
+    "The pictures of a data set as bytes on disk; made and written atomically the first time."
     path = _cache_path(scenes)
     classes = path.with_suffix(".labels.npy")
     if not (path.exists() and classes.exists()):
@@ -256,43 +280,59 @@ def cached_images(
 
 # %% ../../nbs/scene/14_loading.ipynb #83fab29a
 class MixedSceneSet(SceneSet):
-    "Scenes of several sets, by weight and seed: 0.8 of one to 0.2 of another."
+    """Scenes of several data sets, mixed by weight.
+
+    Parameters
+    ----------
+    sets
+        Of one working size and split.
+    weights
+        One for each set, above 0; they are divided by their sum.
+    count
+        Number of scenes.
+    seed
+        Of the order.
+
+    Notes
+    -----
+    The shares are exact up to one scene, and every scene of a set is used before one is repeated (SG-28).
+    """
 
     def __init__(
         self,
-        sets: Sequence[SceneSet],  # of one working size and split
-        weights: Sequence[float],  # one a set, positive; they are divided by their sum
-        count: int,  # how many scenes
+        sets: Sequence[SceneSet],
+        weights: Sequence[float],
+        count: int,
         seed: int = 0,
     ):
-        _mixable(sets, weights, count)
+        _check_mixture(sets, weights, count)
         self.sets, self.size, self.split, self.seed = tuple(sets), sets[0].size, sets[0].split, seed
         kinds = {s.kind for s in sets}
         self.kind, self.dataset = kinds.pop() if len(kinds) == 1 else "mixed", "-".join(s.dataset for s in sets)
         self.class_names = tuple(dict.fromkeys(name for s in sets for name in s.class_names))
         rng, shares = np.random.default_rng(seed), np.array(weights) / sum(weights)
-        self.which = rng.permutation(np.searchsorted(np.cumsum(shares)[:-1], (np.arange(count) + 0.5) / count, "right"))
-        self.positions = np.empty(count, int)
+        self.set_index = rng.permutation(np.searchsorted(np.cumsum(shares)[:-1], (np.arange(count) + 0.5) / count, "right"))
+        self.scene_index = np.empty(count, int)
         for k, s in enumerate(sets):
-            here = self.which == k
+            here = self.set_index == k
             rounds = [rng.permutation(len(s)) for _ in range(-(-here.sum() // len(s)))]
-            self.positions[here] = np.concatenate([*rounds, np.empty(0, int)])[:here.sum()]
+            self.scene_index[here] = np.concatenate([*rounds, np.empty(0, int)])[:here.sum()]
         shared = [f"{w:.3g} {s.title}" for w, s in zip(shares, sets, strict=True)]
         self.title = f"{count} scenes mixed of " + " and ".join(shared)
 
-    def __len__(self):
-        return len(self.which)
+    def __len__(self) -> int:
+        return len(self.set_index)
 
     def __getitem__(self, i: int) -> Scene:
-        return _renamed(self.sets[self.which[i]][int(self.positions[i])], self.class_names)
+        return _relabel(self.sets[self.set_index[i]][int(self.scene_index[i])], self.class_names)
 
     @cached_property
-    def _cached(self):
+    def _cached(self) -> tuple[torch.Tensor, torch.Tensor]:
         return _mixed(self)
 
 # %% ../../nbs/scene/14_loading.ipynb #fbee4df7
-def _mixable(sets, weights, count):
-    "Refuse what cannot be mixed."
+def _check_mixture(sets, weights, count):
+    "Raise an error for sets that cannot be mixed."
     if len(sets) != len(weights) or not sets or min(weights) <= 0 or count < 1:
         raise ValueError(f"expected a positive weight for each of {len(sets)} sets and a count of 1 or more, "
                          f"got {list(weights)} and {count}")
@@ -300,34 +340,72 @@ def _mixable(sets, weights, count):
         raise ValueError(f"sets of one size and split can be mixed, got {[(s.size, s.split) for s in sets]}: "
                          "load them alike")
 
-def _renamed(scene, names):
+def _relabel(scene: Scene, names: tuple[str, ...]) -> Scene:
     "The scene with its classes counted in another list of names."
     if scene.labels is None: return replace(scene, class_names=names)
     labels = [names.index(scene.class_names[k]) for k in scene.labels]
     return replace(scene, labels=torch.tensor(labels, dtype=torch.int64), class_names=names)
 
-def _mixed(mixture):
+def _mixed(mixture: "MixedSceneSet") -> tuple[torch.Tensor, torch.Tensor]:
     "The pictures (n, 3, S, S) uint8, in memory, and the labels (n,) of a mixture."
     images = torch.empty(len(mixture), 3, mixture.size, mixture.size, dtype=torch.uint8)
     labels = torch.full((len(mixture),), -1)
     for k, scenes in enumerate(mixture.sets):
-        here, rows = torch.from_numpy(mixture.which == k), torch.from_numpy(mixture.positions[mixture.which == k])
+        here, rows = torch.from_numpy(mixture.set_index == k), torch.from_numpy(mixture.scene_index[mixture.set_index == k])
         number = torch.tensor([*(mixture.class_names.index(name) for name in scenes.class_names), -1])
         images[here], labels[here] = scenes.images()[rows], number[scenes.labels[rows]]
     return images, labels
 
 # %% ../../nbs/scene/14_loading.ipynb #ca9a4795
 def load(
-    dataset: str = "birds",  # a name in DATASETS
-    split: str = "train",  # train or test
-    size: int = 64,  # side in pixels
-    source: str = "auto",  # auto, real or builtin
-    root: str = "",  # the data set's folder or the one above it; searched alone when given
-    count: int = 0,  # at most how many; 0 = all of the files, or COUNTS of built-in or mixed scenes
-    seed: int = 0,  # which of the files when count leaves some out; which built-in scenes
-    workers: int = 0,  # processes that fill the cache; 0 = this one
+    dataset: str = "birds",
+    split: str = "train",
+    size: int = 64,
+    source: str = "auto",
+    root: str = "",
+    count: int = 0,
+    seed: int = 0,
+    workers: int = 0,
 ) -> SceneSet:
-    "Find a data set and make it ready at the working size."
+    """Load one split of a data set at its working size.
+
+    Parameters
+    ----------
+    dataset
+        A name in `DATASETS`: "birds", "cars", "streets", "mnist", "folder", "streets-cars", …
+    split
+        "train" or "test".
+    size
+        Side of the square pictures in pixels.
+    source
+        "real": files; "builtin": scenes that the library draws; "auto": files where there are some, else drawn scenes.
+    root
+        The data set's folder or the one above it; it alone is searched where it is given.
+    count
+        At most so many scenes; 0 is all files, or 4000 (train) and 400 (test) built-in or mixed scenes.
+    seed
+        Which files, when `count` leaves some out; which built-in scenes.
+    workers
+        Processes that fill the cache; 0 is this one.
+
+    Returns
+    -------
+    SceneSet
+        Scenes with everything that is known, by index; all pictures as bytes by `images()`, all classes by `labels`.
+
+    Raises
+    ------
+    ConfigError
+        A name or a number is not valid.
+    DataError
+        The data is not there, or cannot be read.
+
+    Examples
+    --------
+    >>> birds = load("birds", split="test", size=16, source="builtin", count=3)
+    >>> len(birds), birds.images().shape
+    (3, torch.Size([3, 3, 16, 16]))
+    """
     if split not in SPLITS:
         raise ConfigError(f"split must be train or test, got {split!r}")
     wrong = [f"{n} must be at least {low}, got {v}" for n, v, low in
@@ -395,13 +473,32 @@ def check_dataset(dataset: str, root: str = "", size: int = 16) -> None:
 # %% ../../nbs/scene/14_loading.ipynb #ccc08cf9
 def hflip(
     scene: Scene,
-) -> Scene:  # left and right exchanged in everything that is known
-    "Mirror a scene: image, mask, instances, boxes and parts together."
-    def mirror(mask):
+) -> Scene:
+    """Mirror a scene left to right: image, mask, instances, boxes and parts together.
+
+    Parameters
+    ----------
+    scene
+        The scene.
+
+    Returns
+    -------
+    Scene
+        A new scene; mirroring it again gives the first one.
+
+    Examples
+    --------
+    >>> from sgpaint.scene.procedural import draw
+    >>> bird = draw("birds", 3)
+    >>> torch.equal(hflip(hflip(bird)).image, bird.image)
+    True
+    """
+    def mirror(mask: torch.Tensor | None) -> torch.Tensor | None:
         return None if mask is None else mask.flip(-1)
+
     boxes = scene.boxes
     if boxes is not None:
         boxes = torch.stack([1 - boxes[:, 0] - boxes[:, 2], *boxes[:, 1:].unbind(1)], 1)
-    parts = None if scene.parts is None else {name: mirror(mask) for name, mask in scene.parts.items()}
-    return replace(scene, image=mirror(scene.image), mask=mirror(scene.mask), instances=mirror(scene.instances),
+    parts = None if scene.parts is None else {name: mask.flip(-1) for name, mask in scene.parts.items()}
+    return replace(scene, image=scene.image.flip(-1), mask=mirror(scene.mask), instances=mirror(scene.instances),
                    boxes=boxes, parts=parts, name=f"{scene.name} flipped")

@@ -39,27 +39,68 @@ class PackedImage:
 # %% ../../nbs/scene/08_readers.ipynb #8a03ec09
 @dataclass(frozen=True)
 class Sample:
-    "One picture of a listing, not yet opened."
+    """One picture of a data set, not yet opened.
 
-    name: str  # which picture, within its data set
-    image: Path | np.ndarray | PackedImage  # a file, (h, w) uint8 grey levels already in memory, or a part of a file
-    label: int | None = None  # index into the listing's class_names
-    box: tuple[float, float, float, float] | None = None  # x, y, w, h in pixels of the file; may leave the picture
-    mask: Path | None = None  # a grey picture, object above one half
-    instances: InstanceMap | None = None  # several objects; then label, box and mask stay None
+    Parameters
+    ----------
+    name
+        Which picture, unique within its data set.
+    image
+        A file, grey levels (h, w) uint8 in memory, or a picture of a file that holds many.
+    label
+        Index into the list's `class_names`; None is unknown.
+    box
+        x, y, w, h in pixels of the file; it may leave the picture.
+    mask
+        The file of a grey picture, object above one half.
+    instances
+        The instance map, where there are several objects; then label, box and mask are None.
 
-    def __post_init__(self):
+    Raises
+    ------
+    DataError
+        The box has no area, or is not finite.
+
+    Examples
+    --------
+    >>> Sample("robin", Path("robin.jpg"), label=0, box=(10, 20, 64, 48)).label
+    0
+    """
+
+    name: str
+    image: Path | np.ndarray | PackedImage
+    label: int | None = None
+    box: tuple[float, float, float, float] | None = None
+    mask: Path | None = None
+    instances: InstanceMap | None = None
+
+    def __post_init__(self) -> None:
         if self.box is not None and not (all(map(math.isfinite, self.box)) and min(self.box[2:]) > 0):
             raise DataError(f"{self.name}: expected a box (x, y, w, h) of finite numbers with w and h above 0, "
                             f"got {self.box}: correct the table, or leave the box out")
 
 @dataclass(frozen=True)
 class SampleList:
-    "What one split of a data set holds."
+    """The samples of one split of a data set.
+
+    Parameters
+    ----------
+    samples
+        One for each picture.
+    class_names
+        What the labels mean; () where no class is known.
+    rule
+        Who made the split and where the masks come from, in words.
+
+    Examples
+    --------
+    >>> SampleList((Sample("robin", Path("robin.jpg"), 0),), ("bird",), "one picture").class_names
+    ('bird',)
+    """
 
     samples: tuple[Sample, ...]
-    class_names: tuple[str, ...]  # () where no class is known
-    rule: str  # whose split it is and where the masks come from, in words
+    class_names: tuple[str, ...]
+    rule: str
 
 # %% ../../nbs/scene/08_readers.ipynb #eefd84bf
 SPLITS = ("train", "test")

@@ -6,7 +6,6 @@
 __all__ = ['log', 'SAVE_SECONDS', 'Stage', 'coarse_to_fine', 'greedy_bundles', 'OptimizationState', 'run_stages', 'optimize']
 
 # %% ../../nbs/search/05_optimize.ipynb #7054e25b
-import hashlib
 import logging
 import math
 import time
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..lab import checkpoint
+from ..lab.cache import digest
 from ..lab.run import progress
 from ..scene.picture import Picture
 from .contribution import keep_mask, loss_decreases, stroke_contributions
@@ -27,7 +27,7 @@ from .losses import Loss, loss_name
 from .objective import Constraints, Objective, make_objective
 from .propose import propose_strokes
 from ..stroke.blend import Background
-from ..stroke.painting import Painting, fingerprint, provenance
+from ..stroke.painting import Painting, picture_digest, provenance
 from ..stroke.primitive import Primitive
 from ..stroke.renderer import RENDERERS, Renderer
 
@@ -217,11 +217,6 @@ def _check_counts(**counts: tuple[int, int]) -> None:
             raise ValueError(f"{name}: expected an integer of {low} or more, got {value!r}")
 
 
-def _digest(masks: Tensor | None) -> str:
-    "A short name for exactly these masks."
-    return "" if masks is None else hashlib.sha256(masks.detach().cpu().float().numpy().tobytes()).hexdigest()[:16]
-
-
 def _as_painting(state: OptimizationState, masks: Tensor | None, known: dict[str, Any], title: str) -> Painting:
     "The strokes as a painting."
     objective, levels = state.objective, {}
@@ -323,7 +318,7 @@ def optimize(
              "prune_threshold": prune_threshold, "loss": loss if isinstance(loss, str) else loss_name(loss),
              "constraints": str(constraints)}
     if (drawn_by := RENDERERS.find(renderer).name) != "exact": known |= {"renderer": drawn_by}
-    name = f"{fingerprint(objective.target)} {_digest(masks)} {strokes} {objective.primitive.name} {background} {known}"
+    name = f"{picture_digest(objective.target)} {digest(masks)} {strokes} {objective.primitive.name} {background} {known}"
     state = OptimizationState(objective, stages, seed, prune_threshold)
     with single_thread():
         if not run_stages(state, Path(checkpoint_dir) if checkpoint_dir else None, name, progress_bar):

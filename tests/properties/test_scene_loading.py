@@ -321,10 +321,10 @@ def test_mirroring(subject, seed):
 def test_mixing():
     streets, cars = (load(s, count=10, size=16, source="builtin") for s in ("streets", "cars"))
     mixed = MixedSceneSet([streets, cars], [8, 2], 50, seed=1)
-    assert [(mixed.which == k).sum() for k in (0, 1)] == [40, 10] and "0.8 built-in streets" in mixed.title
-    assert all(mixed[i].name.startswith(("streets", "cars")[mixed.which[i]]) for i in range(50))
+    assert [(mixed.set_index == k).sum() for k in (0, 1)] == [40, 10] and "0.8 built-in streets" in mixed.title
+    assert all(mixed[i].name.startswith(("streets", "cars")[mixed.set_index[i]]) for i in range(50))
     assert (mixed.images()[7] / 255 - mixed[7].image).abs().max() < 0.0021
-    assert np.array_equal(mixed.which, MixedSceneSet([streets, cars], [8, 2], 50, seed=1).which)
+    assert np.array_equal(mixed.set_index, MixedSceneSet([streets, cars], [8, 2], 50, seed=1).set_index)
     with pytest.raises(ValueError, match="one size"):
         MixedSceneSet([streets, load("cars", count=2, size=8, source="builtin")], [1, 1], 4)
     with pytest.raises(ValueError, match="positive weight"):

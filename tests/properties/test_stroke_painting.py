@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sgpaint.stroke.blend import OPACITY_PRESETS, BLEND_MODES, blank, limit_opacity, over, paint, stroke_masks
 from sgpaint.stroke.exact import alpha, eager
-from sgpaint.stroke.painting import Painting, PaintingError, fingerprint, provenance
+from sgpaint.stroke.painting import Painting, PaintingError, picture_digest, provenance
 from sgpaint.stroke.encoding import ENCODINGS
 from sgpaint.stroke.primitive import BEZIER, PRIMITIVES, check_strokes, random_strokes
 
@@ -205,7 +205,7 @@ def test_provenance_knows_the_target():
     image = torch.rand(3, 8, 9)
     known = provenance(image, seed=4, config={"size": 64})
     assert (
-        known["target"] == fingerprint(image) != fingerprint(image.flip(-1))
+        known["target"] == picture_digest(image) != picture_digest(image.flip(-1))
         and known["seed"] == 4
         and "torch" in known["versions"]
     )
