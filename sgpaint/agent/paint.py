@@ -23,7 +23,7 @@ from ..search.objective import Constraints
 from ..search.optimize import _check_counts, optimize
 from ..search.polish import refine
 from .trained import paint_polished, shipped_agent
-from ..guide.segment import segment
+from ..guide.segment import segment_images
 from ..lab.image import resize
 from ..scene.picture import Picture, as_tensor, decode_picture, open_mask
 from ..stroke.blend import Background
@@ -68,7 +68,7 @@ def working_masks(
 ) -> Tensor | None:  # (K, h, w) in [0, 1]
     "Masks of the working copy: given ones resized, or those that a segmenter finds."
     if masks is None: return None
-    if isinstance(masks, nn.Module): return segment(masks, image[None])[0][0].clamp(0, 1)
+    if isinstance(masks, nn.Module): return segment_images(masks, image[None])[0][0].clamp(0, 1)
     return resize(open_mask(masks, size), (image.shape[1], image.shape[2]))
 
 # %% ../../nbs/agent/15_paint.ipynb #11c50743

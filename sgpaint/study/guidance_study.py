@@ -18,7 +18,7 @@ from ..agent.environment import rollout
 from ..agent.trained import Agent, guidance_for_scenes, load_agent, paintable
 from ..agent.training import load_scenes
 from ..guide.guidance import load_guidance
-from ..guide.segment import Segmenter, cached_segmenter, segment
+from ..guide.segment import Segmenter, cached_segmenter, segment_images
 from ..lab.config import is_smoke_test
 from ..lab.measure import foreground_error, iou, mse, precision, recall
 from ..lab.show import sheet
@@ -63,7 +63,7 @@ def segmentation_scores(segmenter: Segmenter, canvases: Tensor, masks: Tensor) -
     dict
         recall, precision and iou in [0, 1], means over the canvases.
     """
-    mask = segment(segmenter, canvases)[0]
+    mask = segment_images(segmenter, canvases)[0]
     named = {"recall": recall, "precision": precision, "iou": iou}
     return {name: measure(mask, masks).nanmean().item() for name, measure in named.items()}
 
