@@ -22,7 +22,8 @@ def runs(tmp_path_factory):
     few = dict(size=32, images=16, strokes=10, updates=2, batch=4, num_envs=4, learning_starts=1, evaluate_every=1,
                evaluate_images=4, checkpoint_every=0, threads=1, device="cpu")
     whole = train(configure(**few, out_dir=str(root / "study/arm a/seed-0")), say=lambda line: None).folder
-    for name in ("killed", "no agent", "damaged", "diverged", "smoke test", HOSTILE): shutil.copytree(whole, root / name)
+    ended = ("killed", "no agent", "damaged", "diverged", "smoke test", HOSTILE)
+    for name in ended: shutil.copytree(whole, root / name)
     (root / "killed/result.json").unlink()
     shutil.rmtree(root / "no agent/agent")
     (root / "damaged/config.json").write_text("{")
