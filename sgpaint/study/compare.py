@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ..agent.trained import Agent, load_agent, paint_with, paintable, told_of
+from ..agent.trained import Agent, load_agent, paint_with, paintable, guidance_for_scenes
 from ..agent.training import Result
 from ..lab.config import differing
 from ..lab.run import RunError, read_metrics
@@ -143,7 +143,7 @@ def paint_held_out(runs: list[FinishedRun], titles: list[str], picture: int = 0)
     where, paintings = places[picture:picture + 1], []
     target = scenes.images()[where[0]].float() / 255
     for agent, title in zip(agents, titles, strict=True):
-        guidance = told_of(agent, scenes, where)
+        guidance = guidance_for_scenes(agent, scenes, where)
         paintings.append(paint_with(agent, target, title, None if guidance is None else guidance.masks[0]))
     return target, paintings
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..agent.training import TrainConfig
+from ..agent.config import TrainConfig
 from ..lab.config import as_dict, differing
 from ..lab.run import RunError, progress, read_metrics, atomic_write
 from ..lab.chart import curves, mean_and_error
