@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..agent.algorithms import play
-from ..agent.trained import Agent, load_agent, paintable, told_of
+from ..agent.environment import rollout
+from ..agent.trained import Agent, guidance_for_scenes, load_agent, paintable
 from ..agent.training import load_scenes
 from ..guide.guidance import load_guidance
 from ..guide.segment import Segmenter, cached_segmenter, segment_images
@@ -102,7 +102,7 @@ def errors_by_stage(agent: Agent, scenes: SceneSet, places: Tensor) -> tuple[Ten
     known, target = load_guidance(scenes), scenes.images()[places].float() / 255
     mask, canvas = known.union()[places], target
     errors: dict[str, list] = {"strokes": [], "whole": [], "foreground": [], "coarse": []}
-    for step, (state, _) in enumerate(play(agent.env, agent, target, told_of(agent, scenes, places)), 1):
+    for step, (state, _) in enumerate(rollout(agent.env, agent, target, guidance_for_scenes(agent, scenes, places)), 1):
         canvas, strokes = state.canvas, step * agent.env.bundle
         if strokes not in STAGES and step < agent.env.steps: continue
         errors["strokes"].append(strokes)
@@ -130,7 +130,7 @@ def train_guidance_arm(seed: int, folder: Path, **parameters) -> dict:
     scenes = load_scenes(agent.config)[1]
     places = paintable(agent, scenes)
     canvas, errors = errors_by_stage(agent, scenes, places)
-    segmenter = evaluation_segmenter(agent.config.dataset, agent.config.size, agent.config.source)
+    segmenter = evaluation_segmenter(agent.config.task.dataset, agent.config.task.size, agent.config.task.source)
     scores = segmentation_scores(segmenter, canvas, load_guidance(scenes).union()[places])
     return trained | scores | {"stages": errors}
 
@@ -168,7 +168,7 @@ def stages_sheet(
         agent = load_agent(by_seed[seed]["folder"])
         scenes, chosen = load_scenes(agent.config)[1], torch.tensor([picture])
         target = scenes.images()[chosen].float() / 255
-        frames = [s.canvas[0] for s, _ in play(agent.env, agent, target, told_of(agent, scenes, chosen))]
+        frames = [s.canvas[0] for s, _ in rollout(agent.env, agent, target, guidance_for_scenes(agent, scenes, chosen))]
         stages = by_seed[seed]["stages"]["strokes"]
         rows += [frames[n // agent.env.bundle - 1].detach() for n in stages] + [target[0]]
         labels += [f"{arm}, {n}" for n in stages] + ["picture"]

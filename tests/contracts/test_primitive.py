@@ -127,11 +127,11 @@ def test_exports_work_or_refuse_in_one_sentence(theirs, tmp_path):
 def test_an_environment_paints_with_it(theirs):
     env = PaintingEnv(strokes=4, bundle=2, primitive=theirs.name)
     state = env.reset(torch.rand(2, 3, 24, 24))
-    action = torch.rand(2, env.outputs).requires_grad_()
-    after = env.next(state, action)
+    action = torch.rand(2, env.action_size).requires_grad_()
+    after = env.transition(state, action)
     after.canvas.sum().backward()
-    assert action.grad.abs().sum() > 0 and env.outputs == 2 * theirs.size
-    strokes = env.read(action.detach())
+    assert action.grad.abs().sum() > 0 and env.action_size == 2 * theirs.size
+    strokes = env.decode(action.detach())
     mirrored = paint(blank(2, (24, 24)), ENCODINGS["absolute"].mirror(strokes, theirs), theirs).flip(-1)
     assert (mirrored - after.canvas).abs().mean() < 1e-4
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.testing import assert_close
 
+from sgpaint.agent.algorithms import ALGORITHMS
+from sgpaint.agent.config import build_env, configure
 from sgpaint.agent.networks import fold
 from sgpaint.agent.trained import Agent, paint_with
-from sgpaint.agent.training import build_episode, build_players, configure
 from sgpaint.guide.guidance import MAX_INSTANCES
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import bounds, random_strokes
@@ -184,9 +185,9 @@ def test_the_optimizer_races_on_any_picture(size):
 
 
 def novice(**choices):
-    config = configure("guided" if "see_mask" in choices else "small", size=32, smoke=True, device="cpu", **choices)
-    env = build_episode(config)
-    return Agent(fold(build_players(config, env).live["actor"].eval()), env, config)
+    config = configure("guided" if "observe_mask" in choices else "small", size=32, smoke=True, device="cpu", **choices)
+    env = build_env(config)
+    return Agent(fold(ALGORITHMS[config.learning.algorithm].build_actor(env, config.learning).eval()), env, config)
 
 
 def test_an_agent_paints_along_and_its_first_strokes_count():
@@ -275,7 +276,7 @@ def test_masks_are_what_a_guided_agent_takes():
     brush = MaskBrush(picture)
     brush.scribble([(0.2, 0.5), (0.3, 0.5)], 3, 0.2)
     brush.scribble([(0.7, 0.5)], 5, 0.2)
-    painting = paint_with(novice(see_mask=True, masks="truth"), picture, masks=brush.masks)
+    painting = paint_with(novice(observe_mask=True, masks="truth"), picture, masks=brush.masks)
     assert painting.blend_mode == "masked" and len(painting.masks) == 2
     confined = replace(painting, layer=torch.ones_like(painting.layer), masks=brush.masks, instance=None)
     assert confined.render()[:, brush.masks.amax(0) == 0].abs().max() == 0
