@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from public_way import STEPS, Agent, decode
 from sgpaint.agent.algorithms import Game, Learner, act
 from sgpaint.agent.environment import State, Transition
-from sgpaint.agent.training import (
-    Session, TrainConfig, build_episode, build_players, collect, configure, distance_at, learn, recipe_of, weights)
+from sgpaint.agent.training import Session, build_players, collect, distance_at, learn, recipe_of, weights
+from sgpaint.agent.config import TrainConfig, build_env, configure
 from sgpaint.lab.machine import describe
 
 HERE = Path(__file__).parent
@@ -46,23 +46,23 @@ class Traffic(TorchDispatchMode):
 
 def counted(config: TrainConfig) -> dict[str, float]:
     "Operations and bytes of one update and the steps that belong to it, on tensors without numbers."
-    env = build_episode(config)
+    env = build_env(config)
     players = build_players(config, env).to("meta")
-    scales = dict.fromkeys(weights(config, config.updates), 1.0)
-    learner = Learner(Game(env, players, recipe_of(config), distance_at(config, players, scales, config.updates)))
+    scales = dict.fromkeys(weights(config, config.learning.updates), 1.0)
+    learner = Learner(Game(env, players, recipe_of(config), distance_at(config, players, scales, config.learning.updates)))
     def state(batch: int) -> State:
-        picture = torch.empty(batch, 3, config.size, config.size, device="meta")
+        picture = torch.empty(batch, 3, config.task.size, config.task.size, device="meta")
         return State(picture, picture, torch.zeros(batch, dtype=torch.long, device="meta"))
     def step(batch: int) -> Transition:
         before = state(batch)
-        after = env.next(before, action := act(learner.game, before))
+        after = env.transition(before, action := act(learner.game, before))
         return Transition(before, action, after, env.terminated(after))
-    learner.update(t := step(config.batch))  # an optimizer makes its memory once
+    learner.update(t := step(config.learning.batch))  # an optimizer makes its memory once
     spent = []
-    for work in (lambda: learner.update(t), lambda: step(config.canvases if config.episodes else config.batch)):
+    for work in (lambda: learner.update(t), lambda: step(config.collection.num_envs if config.collection.buffer_episodes else config.learning.batch)):
         with FlopCounterMode(display=False) as operations, Traffic() as traffic: work()
         spent.append((operations.get_total_flops(), traffic.bytes))
-    steps = config.acts / config.every if config.episodes else 1
+    steps = config.collection.collect_steps / config.collection.collect_every if config.collection.buffer_episodes else 1
     adam = 28 * sum(p.numel() for p in players.live.parameters())  # seven passes of four bytes over every weight
     return {"operations": spent[0][0] + steps * spent[1][0], "bytes": spent[0][1] + steps * spent[1][1] + adam}
 
@@ -96,12 +96,12 @@ def timed(work: Callable[[], object], rounds: int, device: str) -> float:
 def ours(config: TrainConfig, rounds: int, profile: bool) -> float:
     "Seconds of one update of a preset, with the steps that belong to it."
     session = Session(config)
-    collect(session, config.warmup)
+    collect(session, config.collection.learning_starts)
     def work() -> None:
-        for _ in range(config.every):
+        for _ in range(config.collection.collect_every):
             learn(session)
-        if session.replay is not None: collect(session, config.acts)
-    seconds = timed(work, max(1, rounds // config.every), session.device.type) / config.every
+        if session.replay is not None: collect(session, config.collection.collect_steps)
+    seconds = timed(work, max(1, rounds // config.collection.collect_every), session.device.type) / config.collection.collect_every
     if profile:
         with torch.profiler.profile() as seen: work()
         print(seen.key_averages().table(sort_by=f"self_{session.device.type}_time_total", row_limit=15))
@@ -115,7 +115,7 @@ def public_way(batch: int, steps: float, rounds: int, device: str) -> float:
         agent.remember(8 * batch)
         state = torch.stack([agent.memory[i][0] for i in range(batch)])
         def step() -> Tensor:
-            with torch.no_grad(): return decode(agent.renderer, agent.play(state), state[:, :3].float() / 255)
+            with torch.no_grad(): return decode(agent.renderer, agent.rollout(state), state[:, :3].float() / 255)
         agent.actor.train()
         return timed(lambda: agent.update(batch), rounds, device) + steps * timed(step, rounds, device)
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sgpaint.agent.networks import Actor, Critic, Discriminator, coordinates
+from sgpaint.agent.networks import Actor, Critic, Discriminator
+from sgpaint.agent.environment import coordinates
 
 STROKES, COLUMNS, STEPS, SIZE = 5, 13, 40, 128
 
@@ -63,7 +64,7 @@ class Agent:
             state[6], after[6], after[3:6] = step, step + 1, state[3:6]
             self.memory.append((state, torch.rand(STROKES * COLUMNS), after, False))
 
-    def play(self, state: Tensor, slow: bool = False) -> Tensor:
+    def rollout(self, state: Tensor, slow: bool = False) -> Tensor:
         "What the actor answers to states (B, 7, H, W) of bytes."
         canvas, target, step = state[:, :6].float() / 255, state[:, 6:7].float() / STEPS, self.place
         planes = torch.cat([canvas, target, step.expand(len(state), -1, -1, -1)], 1)
@@ -97,14 +98,14 @@ class Agent:
         state, action, after, finished = (torch.stack([torch.as_tensor(t[k]) for t in drawn]) for k in range(4))
         self.update_judge(after)
         with torch.no_grad():
-            following, _ = self.evaluate(after, self.play(after, slow=True), slow=True)
+            following, _ = self.evaluate(after, self.rollout(after, slow=True), slow=True)
             goal = 0.95**STROKES * (1 - finished.float()) * following
         value, reward = self.evaluate(state, action)  # the stored transition, rendered again
         self.critic.zero_grad()
         # renderer and slow judge gather gradients nobody asked for; below, so does the critic
         F.mse_loss(value, goal + reward.detach()).backward(retain_graph=True)
         self.critic_steps.step()
-        value, _ = self.evaluate(state, self.play(state))
+        value, _ = self.evaluate(state, self.rollout(state))
         self.actor.zero_grad()
         (-value.mean()).backward(retain_graph=True)
         self.actor_steps.step()

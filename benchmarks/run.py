@@ -15,11 +15,12 @@ from torch import Tensor
 from public_way import COLUMNS, SIZE, STEPS, STROKES, Agent, NeuralRenderer
 from sgpaint.agent.algorithms import Game, Learner, Players, Recipe
 from sgpaint.agent.environment import PaintingEnv, Transition
-from sgpaint.agent.attention import LookingActor
+from sgpaint.agent.attention import AttentionActor
 from sgpaint.agent.networks import Actor, Critic, Discriminator, count, fold
-from sgpaint.agent.buffers import Replay, ring_bytes
+from sgpaint.agent.buffers import EpisodeBuffer, buffer_bytes
 from sgpaint.agent.rewards import WGAN
-from sgpaint.agent.training import Session, configure, learn
+from sgpaint.agent.training import Session, learn
+from sgpaint.agent.config import configure
 from sgpaint.lab.machine import compiled, describe
 from sgpaint.stroke.exact import alpha
 from sgpaint.stroke.native import eager
@@ -97,7 +98,7 @@ def paint(rounds: int) -> dict:
     "200 strokes on one 128 px picture, no files."
     agent, target = Agent(), torch.rand(1, 3, SIZE, SIZE)
     agent.actor.eval()
-    paper, small = fold(Actor("paper").eval()), LookingActor(STROKES).eval()
+    paper, small = fold(Actor("paper").eval()), AttentionActor(STROKES).eval()
 
     @torch.inference_mode()
     def ours(actor: Callable[[Tensor], Tensor]) -> None:
@@ -107,7 +108,7 @@ def paint(rounds: int) -> dict:
     def without_kernel() -> None:
         with eager(): ours(paper)
 
-    small_compiled = compiled(LookingActor(STROKES).eval(), "small actor")
+    small_compiled = compiled(AttentionActor(STROKES).eval(), "small actor")
     return alternate({
         REFERENCE: lambda: agent.paint(target),
         "its actor alone, the floor of `paper`": lambda: [paper_pass(agent) for _ in range(STEPS)],
@@ -127,15 +128,15 @@ def paper_pass(agent: Agent) -> Tensor:
 def learner(networks: str, compile_networks: bool = False) -> Learner:
     "The kit's update with the WGAN reward; for `paper` the published networks and the same mathematics."
     paper = networks == "paper"
-    actor = Actor("paper") if paper else LookingActor(STROKES)
+    actor = Actor("paper") if paper else AttentionActor(STROKES)
     players = Players(actor, Critic(networks, planes=12), Discriminator(networks))
     distance = WGAN(players.slow["discriminator"])
     return Learner(Game(PAPER, players, Recipe(before=True), distance, compile_networks=compile_networks))
 
 
-def filled() -> Replay:
+def filled() -> EpisodeBuffer:
     "A ring with two episodes of noise."
-    ring = Replay(PAPER, (SIZE, SIZE), 4, 2)
+    ring = EpisodeBuffer(PAPER, (SIZE, SIZE), 4, 2)
     state = PAPER.reset(torch.rand(2, 3, SIZE, SIZE))
     for _ in range(PAPER.steps):
         action = torch.rand(2, PAPER.outputs)
@@ -162,9 +163,9 @@ def update(rounds: int, batch: int = 16) -> dict:
 
 def guidance(rounds: int, batch: int = 16) -> dict:
     "What guidance adds to an update of the small agent, the step that it learns from included."
-    common = dict(batch=batch, images=64, evaluate_images=8, threads=1, one_level=0.0)
-    told = dict(blend_mode="masked", see_mask=True, eta=2.0)
-    choices = {"baseline": {}, "two levels, aligned": told, "guidance": told | dict(nu=1.0, see_focus=True)}
+    common = dict(batch=batch, images=64, evaluate_images=8, threads=1, single_level_fraction=0.0)
+    guidance_of = dict(blend_mode="masked", observe_mask=True, foreground_weight=2.0)
+    choices = {"baseline": {}, "two levels, aligned": guidance_of, "guidance": guidance_of | dict(focus_weight=1.0, observe_focus=True)}
     sessions = {name: Session(configure(**common, **chosen)) for name, chosen in choices.items()}
     rows = alternate({name: partial(learn, session) for name, session in sessions.items()}, rounds, "baseline")
     for row in rows.values(): row["times_the_baseline"] = round(row["median_ms"] / rows["baseline"]["median_ms"], 2)
@@ -197,8 +198,8 @@ def floor(batch: int) -> Callable[[], None]:
 
 def memory(rounds: int) -> dict:
     "What 32,000 transitions at 128 px take; measured on a ring of 8 episodes, and by its formula for 800."
-    eight = Replay(PAPER, (SIZE, SIZE), 8, 2)
-    assert eight.nbytes == ring_bytes(8, PAPER, (SIZE, SIZE))
+    eight = EpisodeBuffer(PAPER, (SIZE, SIZE), 8, 2)
+    assert eight.nbytes == buffer_bytes(8, PAPER, (SIZE, SIZE))
     whole = 32_000 * (2 * 7 * SIZE * SIZE + 4 * (PAPER.outputs + 1))
     return {REFERENCE: {"GiB": round(whole / 2**30, 2)}, "replay ring": {"GiB": round(100 * eight.nbytes / 2**30, 2)}}
 

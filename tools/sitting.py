@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ship import MOST, ship
 
-from sgpaint.agent.training import TrainConfig, configure, train
+from sgpaint.agent.config import TrainConfig, configure
+from sgpaint.agent.training import train
 from sgpaint.lab import checkpoint
 
 
@@ -31,7 +32,7 @@ def chosen(words: list[str]) -> dict:
 
 def carried(config: TrainConfig) -> None:
     "The newest checkpoint once more, in files that fit through a narrow door."
-    newest = checkpoint.latest(Path(config.out_dir) / "checkpoints")
+    newest = checkpoint.latest(Path(config.machine.out_dir) / "checkpoints")
     if newest is not None: checkpoint.save(newest, checkpoint.load(newest), most=MOST)
 
 

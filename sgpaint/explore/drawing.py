@@ -24,10 +24,11 @@ from torch import Tensor
 import sgpaint
 from ..search.optimize import optimize
 from ..agent.trained import Agent, paint_with
-from ..guide.guidance import MOST
+from ..guide.guidance import MAX_INSTANCES
 from ..lab.image import resize
 from ..lab.measure import flat_colour_error
-from ..lab.show import COLOURS, sheet, to_pil
+from ..lab.chart import COLOURS
+from ..lab.show import sheet, to_pil
 from ..scene.record import Scene
 from ..stroke.blend import Background
 from ..stroke.page import picture_url, script
@@ -377,7 +378,7 @@ def _validate_scribble(mark: dict[str, Any]) -> dict[str, Any]:
     "One scribble."
     number, radius = mark["instance"], mark["radius"]
     whole = isinstance(number, int) and not isinstance(number, bool)
-    require(whole and 0 <= number <= MOST, f"instance: expected 1 to {MOST}, or 0 to erase, got {number!r}")
+    require(whole and 0 <= number <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, or 0 to erase, got {number!r}")
     require(isinstance(radius, int | float) and 0 < radius <= MAX_BRUSH_RADIUS,
             f"radius: expected above 0, to {MAX_BRUSH_RADIUS} of the shorter side, got {radius!r}")
     return {"instance": number, "radius": float(radius), "points": _validate_path(mark["points"]).tolist()}
@@ -432,7 +433,7 @@ def instance_masks(marks: Sequence[dict[str, Any]], size: tuple[int, int]) -> Te
         (K, H, W), 1 = object: one mask for each instance that has a pixel, in the order of their numbers.
     """
     labels = label_map(marks, size)
-    found = [torch.from_numpy(labels == k).float() for k in range(1, MOST + 1) if (labels == k).any()]
+    found = [torch.from_numpy(labels == k).float() for k in range(1, MAX_INSTANCES + 1) if (labels == k).any()]
     return torch.stack(found) if found else torch.zeros(0, *size)
 
 # %% ../../nbs/explore/02_drawing.ipynb #fac7c5a1
@@ -505,14 +506,14 @@ class MaskBrush(MarkEditor):
         super().__init__()
         self.picture, self.full = load_for_display(image)
         self._drawn: tuple[list, np.ndarray] = [], label_map([], (self.picture.shape[1], self.picture.shape[2]))
-        self.set_trait("setup", {"picture_url": picture_url(to_pil(self.picture), "png"), "colours": COLOURS[:MOST],
+        self.set_trait("setup", {"picture_url": picture_url(to_pil(self.picture), "png"), "colours": COLOURS[:MAX_INSTANCES],
                                  "size_text": size_text(self.picture, self.full), "size": list(self.picture.shape[1:])})
         self.marks = []
         self._history = []
 
     @traitlets.validate("instance")
     def _validate_instance(self, proposal):
-        require(1 <= proposal["value"] <= MOST, f"instance: expected 1 to {MOST}, got {proposal['value']}")
+        require(1 <= proposal["value"] <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, got {proposal['value']}")
         return proposal["value"]
 
     @traitlets.validate("radius")

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 
 import sgpaint
 from ..guide.align import theta, zoom
-from ..guide.classify import Expert, answers
-from ..guide.saliency import edges, energy_inside, guided_maps
+from ..guide.classify import Expert, class_logits
+from ..guide.saliency import edge_maps, energy_inside, guided_maps
 from ..lab.config import nearest
 from ..lab.image import resize
 from ..lab.show import to_pil
@@ -246,7 +246,7 @@ def focus_map(expert: nn.Module, image: Tensor, label: int, method: str = "guide
         If guided backpropagation is undefined for an activation of the expert (C33).
     """
     require(method in METHODS, f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    if method == "edges": return edges(image[None])[0]
+    if method == "edges": return edge_maps(image[None])[0]
     labels = torch.tensor([label])
     if layer == PIXELS: return guided_maps(expert, image[None], labels, method)[0]
     training = [m for m in expert.modules() if m.training]
@@ -334,7 +334,7 @@ class FocusMaps:
         some, side = list(images) if several else [images], getattr(expert, "side", 0)
         require(bool(some), "images: expected one picture or more, got none")
         self.expert, self.pictures = expert, [_prepare(one, side, number) for number, one in enumerate(some, 1)]
-        self.logits = torch.cat([answers(expert, one.image[None]) for one in self.pictures])
+        self.logits = torch.cat([class_logits(expert, one.image[None]) for one in self.pictures])
         self.trained = getattr(expert, "seen", torch.ones(self.logits.shape[1])).cpu() > 0
         require(bool(self.trained.any()), "expert: it has seen no class, so no map would mean anything; train it first")
         self.names = _class_names(some, class_names, self.logits.shape[1])

@@ -24,7 +24,9 @@ from .measure import foreground_error as foreground_error
 from .measure import mse as mse
 from .measure import psnr as psnr
 from .measure import ssim as ssim
-from .show import curves as curves
 from .show import sheet as sheet
 from .show import to_pil as to_pil
 from .show import to_tensor as to_tensor
+from .chart import Chart as Chart
+from .chart import curves as curves
+from .chart import mean_and_error as mean_and_error

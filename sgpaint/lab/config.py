@@ -9,20 +9,27 @@ __all__ = ['ABSENT', 'ConfigError', 'nearest', 'Leaf', 'leaves', 'build', 'as_di
 # %% ../../nbs/lab/00_config.ipynb #a39cb02e
 import dataclasses
 import difflib
+import functools
 import json
 import os
 import typing
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
 import sgpaint
 
 # %% ../../nbs/lab/00_config.ipynb #cf807710
+@functools.cache
+def _adapter(kind):
+    "What checks values of an annotated type."
+    from pydantic import ConfigDict, TypeAdapter  # half a second that only those wait for who build a config
+    return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
+
+
 def _value(kind, value):
     "`value` as the annotated type `kind`; strict, but an int may be a float and a list a tuple."
-    adapter = TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))
+    try: adapter = _adapter(kind)
+    except TypeError: adapter = _adapter.__wrapped__(kind)  # a type that cannot be hashed
     try: text = json.dumps(value)
     except (TypeError, ValueError): return adapter.validate_python(value, strict=True)
     return adapter.validate_json(text, strict=True)
@@ -60,7 +67,8 @@ def nearest(name: str, names: typing.Iterable[str]) -> str:
 # %% ../../nbs/lab/00_config.ipynb #60c2ad75
 def _sentence(name, kind, value, error):
     "What is wrong with one value, in one sentence."
-    said = " and ".join(dict.fromkeys(e["msg"].replace("Input should be", "expected") for e in error.errors()))
+    errors = error.errors() if hasattr(error, "errors") else [{"msg": str(error)}]
+    said = " and ".join(dict.fromkeys(e["msg"].replace("Input should be", "expected") for e in errors))
     choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
     hint = nearest(value, map(str, choices)) if choices and isinstance(value, str) else ""
     return f"{name}: {said}, got {value!r} ({type(value).__name__}){hint}"
@@ -168,7 +176,7 @@ def _collect(cls, params):
     for name, leaf in leaves(cls).items():
         if name in given:
             try: values[name] = _value(leaf.type, given[name])
-            except ValidationError as error: wrong.append(_sentence(name, leaf.type, given[name], error))
+            except ValueError as error: wrong.append(_sentence(name, leaf.type, given[name], error))
         elif leaf.default is dataclasses.MISSING: wrong.append(f"{name}: a value is needed, got none")
         else: values[name] = leaf.default
     return values, unknown, wrong

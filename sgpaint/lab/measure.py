@@ -7,7 +7,6 @@ __all__ = ['mse', 'psnr', 'ssim', 'foreground_error', 'part_error', 'flat_colour
 
 # %% ../../nbs/lab/05_measure.ipynb #76ec2116
 import torch
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 # %% ../../nbs/lab/05_measure.ipynb #51648a87
@@ -39,6 +38,7 @@ def ssim(a: Tensor,       # (B,3,H,W) in [0,1], 7 pixels or more each way
          b: Tensor,       # (B,3,H,W) in [0,1]
          ) -> Tensor:     # (B,) at most 1
     "Structural similarity of each picture (scikit-image, windows of 7 x 7, mean over channels)."
+    from skimage.metrics import structural_similarity  # half a second that other measures need not wait for
     _same(a, b)
     if min(a.shape[-2:]) < 7:
         raise ValueError(f"ssim: expected pictures of 7 x 7 pixels or more, got {tuple(a.shape[-2:])}")

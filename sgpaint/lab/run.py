@@ -253,11 +253,17 @@ class Run(_Open):
             step: int,         # optimizer updates so far; larger than the last row's
             **metrics: float,  # named numbers; the first row fixes the names
             ) -> None:
-        "Append one row to metrics.csv and to TensorBoard; a result from before is no longer one."
+        "Append one row to metrics.csv; a result from before is no longer one."
         row = _row(self._table, step, metrics)
         (self.folder / "result.json").unlink(missing_ok=True)
         self._table.append(row)
-        self._board = _drawn(self._board, self.folder / "tb", row)
+
+    def tensorboard(self,
+                    step: int,         # optimizer updates so far
+                    **metrics: float,  # named numbers
+                    ) -> None:
+        "Write a point for each number to TensorBoard, under tb/."
+        self._board = _drawn(self._board, self.folder / "tb", {"step": step, **metrics})
 
     def rewind(self,
                step: int,  # the last step to keep

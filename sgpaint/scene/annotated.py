@@ -9,7 +9,7 @@ __all__ = ['cub_masks', 'list_cub', 'list_cars', 'list_celeba']
 from pathlib import Path
 
 from .digits import read_mat
-from .listing import Entry, Listing, read_rows
+from .readers import Sample, SampleList, read_table
 from .picture import DataError
 
 # %% ../../nbs/scene/10_annotated.ipynb #1d310004
@@ -28,10 +28,10 @@ def cub_masks(
 # %% ../../nbs/scene/10_annotated.ipynb #fc1b4387
 def _joined(root):
     "The tables of CUB-200-2011 by the picture's id: file, class id, in training, box."
-    files = dict(read_rows(root / "images.txt", int, str))
+    files = dict(read_table(root / "images.txt", int, str))
     tables = [files]
     for name, *kinds in (("image_class_labels", int), ("train_test_split", int), ("bounding_boxes", *[float] * 4)):
-        table = {key: cells for key, *cells in read_rows(root / f"{name}.txt", int, *kinds)}
+        table = {key: cells for key, *cells in read_table(root / f"{name}.txt", int, *kinds)}
         if missing := sorted(files.keys() - table.keys()):
             raise DataError(f"{root / name}.txt has no line for picture {missing[0]} ({len(missing)} missing): "
                             "unpack the tables of one download together")
@@ -39,21 +39,21 @@ def _joined(root):
     return tables
 
 # %% ../../nbs/scene/10_annotated.ipynb #f893c80f
-def list_cub(root: Path, split: str) -> Listing:
+def list_cub(root: Path, split: str) -> SampleList:
     "CUB-200-2011: species, box and mask of each bird."
     files, species, training, boxes = _joined(root)
-    classes = dict(read_rows(root / "classes.txt", int, str))
+    classes = dict(read_table(root / "classes.txt", int, str))
     number = {key: i for i, key in enumerate(sorted(classes))}
     folder, said = cub_masks(root)
-    entries = []
+    samples = []
     for key, file in files.items():
         if training[key][0] != (split == "train"): continue
         if species[key][0] not in number:
             raise DataError(f"{root / 'classes.txt'} has no class {species[key][0]}, which picture {key} has")
         mask = folder / Path(file).with_suffix(".png") if folder else None
-        entries.append(Entry(file, root / "images" / file, number[species[key][0]], tuple(boxes[key]), mask))
+        samples.append(Sample(file, root / "images" / file, number[species[key][0]], tuple(boxes[key]), mask))
     names = tuple(classes[key].split(".", 1)[-1].replace("_", " ") for key in sorted(classes))
-    return Listing(tuple(entries), names, f"the owners' split; {said}")
+    return SampleList(tuple(samples), names, f"the owners' split; {said}")
 
 # %% ../../nbs/scene/10_annotated.ipynb #93b8f04b
 def _car(root, folder, row, classes):
@@ -63,10 +63,10 @@ def _car(root, folder, row, classes):
     name = f"{folder}/{row['fname']}"
     if label is not None and not 0 <= label < classes:
         raise DataError(f"{name}: class {label + 1} is not in 1..{classes}, the classes of cars_meta.mat")
-    return Entry(name, root / name, label, (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1))
+    return Sample(name, root / name, label, (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1))
 
 # %% ../../nbs/scene/10_annotated.ipynb #22a89c2d
-def list_cars(root: Path, split: str) -> Listing:
+def list_cars(root: Path, split: str) -> SampleList:
     "Cars-196: class and box of each car."
     names, rule = tuple(map(str, read_mat(root / "devkit/cars_meta.mat", "class_names"))), "the owners' split; no masks"
     table = root / "devkit" / f"cars_{split}_annos.mat"
@@ -79,15 +79,15 @@ def list_cars(root: Path, split: str) -> Listing:
     needed = {"bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "fname"} | ({"class"} if split == "train" else set())
     if missing := needed - set(rows.dtype.names or ()):
         raise DataError(f"{table}: annotations have no field {', '.join(sorted(missing))}: download it again")
-    return Listing(tuple(_car(root, f"cars_{split}", row, len(names)) for row in rows), names, rule)
+    return SampleList(tuple(_car(root, f"cars_{split}", row, len(names)) for row in rows), names, rule)
 
 # %% ../../nbs/scene/10_annotated.ipynb #4f22d192
-def list_celeba(root: Path, split: str) -> Listing:
+def list_celeba(root: Path, split: str) -> SampleList:
     "CelebA's aligned faces."
     places = [(root, root), (root / "Img", root / "Eval")]  # in one folder, or as the owners' archives unpack
     images, tables = next((p for p in places if (p[0] / "img_align_celeba").is_dir()), places[0])
     part = {"train": 0, "test": 2}[split]
-    rows = read_rows(tables / "list_eval_partition.txt", str, int)
+    rows = read_table(tables / "list_eval_partition.txt", str, int)
     base = images / "img_align_celeba"
-    return Listing(tuple(Entry(name, base / name) for name, kind in rows if kind == part), (),
+    return SampleList(tuple(Sample(name, base / name) for name, kind in rows if kind == part), (),
                    "the owners' split, validation left out")

@@ -8,10 +8,10 @@ __all__ = []
 # %% ../../nbs/scene/03_backgrounds.ipynb #b140cb88
 import numpy as np
 
-from .raster import box, capsule, ellipse, gradient, mix, noise, rgb, smooth, texture
+from .raster import box, capsule, ellipse, gradient, lerp, value_noise, rgb, smoothstep, texture
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #2fc0799b
-def sky(drawing, rng, horizon=0.5):
+def sky(canvas, rng, horizon=0.5):
     "Clear, cloudy or evening sky; returns its main colours."
     kind = rng.integers(4)
     hue, s, v = [(0.58, 0.5, 0.85), (0.57, 0.3, 0.92), (0.6, 0.12, 0.75), (0.07, 0.35, 0.92)][kind]
@@ -20,150 +20,150 @@ def sky(drawing, rng, horizon=0.5):
     low = rgb(hue + (0.02 if kind < 3 else -0.02), s * 0.35, min(v + 0.06, 1))
     if kind == 3:
         top = rgb(0.62, 0.35, 0.6)
-    drawing.image[:] = gradient(drawing, top, low, -0.55, horizon)
-    cloud = noise(drawing, rng, 2, 4) + 0.5 * noise(drawing, rng, 5, 9)
-    cover = smooth(0.1, 0.9, cloud + rng.uniform(-0.3, 0.3)) * rng.uniform(0.2, 0.8)
-    drawing.image += cover * (rgb(hue, 0.04, 0.97) - drawing.image)
-    return [mix(top, low, 0.5)]
+    canvas.image[:] = gradient(canvas, top, low, -0.55, horizon)
+    cloud = value_noise(canvas, rng, 2, 4) + 0.5 * value_noise(canvas, rng, 5, 9)
+    cover = smoothstep(0.1, 0.9, cloud + rng.uniform(-0.3, 0.3)) * rng.uniform(0.2, 0.8)
+    canvas.image += cover * (rgb(hue, 0.04, 0.97) - canvas.image)
+    return [lerp(top, low, 0.5)]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #c0090651
-def foliage(drawing, rng):
+def foliage(canvas, rng):
     "Leaves out of focus: large soft blobs of light and dark green."
     hue, v = rng.choice((0.22, 0.29, 0.36, 0.13)), rng.uniform(0.3, 0.62)
     dark, lightc = rgb(hue + 0.04, 0.55, v * 0.6), rgb(hue - 0.03, rng.uniform(0.35, 0.6), min(v * 1.45, 0.95))
-    blobs = noise(drawing, rng, 3, 3) + 0.55 * noise(drawing, rng, 7, 7)
-    drawing.image[:] = mix(dark, lightc, smooth(-0.9, 0.9, blobs + rng.uniform(-0.2, 0.2)))
+    blobs = value_noise(canvas, rng, 3, 3) + 0.55 * value_noise(canvas, rng, 7, 7)
+    canvas.image[:] = lerp(dark, lightc, smoothstep(-0.9, 0.9, blobs + rng.uniform(-0.2, 0.2)))
     for _ in range(rng.integers(2, 6)):
         c, r = rng.uniform(-0.5, 0.5, 2), rng.uniform(0.04, 0.11)
-        if w := drawing.window(c[0] - r, c[1] - r, c[0] + r, c[1] + r):
-            w.lay(ellipse(w, c, r, r), mix(lightc, 1, 0.3), 0.35, soft=r * 0.5)
-    return [mix(dark, lightc, 0.5), dark, lightc]
+        if w := canvas.viewport(c[0] - r, c[1] - r, c[0] + r, c[1] + r):
+            w.composite(ellipse(w, c, r, r), lerp(lightc, 1, 0.3), 0.35, soft=r * 0.5)
+    return [lerp(dark, lightc, 0.5), dark, lightc]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #875d0b07
-def wood(drawing, rng):
+def wood(canvas, rng):
     "A wood in the distance: trunks, dark and soft."
     hue, v = rng.uniform(0.08, 0.3), rng.uniform(0.35, 0.75)
     far, trunk = rgb(hue, rng.uniform(0.15, 0.4), v), rgb(hue - 0.04, 0.4, v * 0.5)
-    drawing.image[:] = gradient(drawing, far * 1.12, far * 0.8)
-    drawing.image *= texture(drawing, rng, (0.16, 4, 3))
+    canvas.image[:] = gradient(canvas, far * 1.12, far * 0.8)
+    canvas.image *= texture(canvas, rng, (0.16, 4, 3))
     for _ in range(rng.integers(3, 7)):
         x, r, lean = rng.uniform(-0.55, 0.55), rng.uniform(0.02, 0.07), rng.uniform(-0.06, 0.06)
-        if w := drawing.window(x - r - 0.1, -9, x + r + 0.1, 9):
+        if w := canvas.viewport(x - r - 0.1, -9, x + r + 0.1, 9):
             d, _ = capsule(w, (x + lean, -0.7), (x - lean, 0.7), r * 0.8, r)
-            w.lay(d, trunk * rng.uniform(0.8, 1.25), rng.uniform(0.5, 0.9), soft=0.03)
+            w.composite(d, trunk * rng.uniform(0.8, 1.25), rng.uniform(0.5, 0.9), soft=0.03)
     return [far, trunk]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #0ccb19d8
-def meadow(drawing, rng):
+def meadow(canvas, rng):
     "Grass under an open sky, the far edge soft."
     horizon = rng.uniform(-0.3, 0.15)
-    above = sky(drawing, rng, horizon)
+    above = sky(canvas, rng, horizon)
     hue, v = rng.uniform(0.15, 0.3), rng.uniform(0.42, 0.7)
     far, near = rgb(hue, 0.35, v * 1.1), rgb(hue + 0.02, 0.6, v * 0.8)
-    grass = gradient(drawing, far, near, horizon, 0.5) * (
-        texture(drawing, rng, (0.15, 24, 5), (0.12, 4, 9)))
-    w = drawing.whole()
-    edge = horizon + 0.02 * noise(drawing, rng, 3, 1)[0] - w.y
-    w.lay(edge, grass, soft=0.03)
-    return [mix(far, near, 0.5), *above]
+    grass = gradient(canvas, far, near, horizon, 0.5) * (
+        texture(canvas, rng, (0.15, 24, 5), (0.12, 4, 9)))
+    w = canvas.full()
+    edge = horizon + 0.02 * value_noise(canvas, rng, 3, 1)[0] - w.y
+    w.composite(edge, grass, soft=0.03)
+    return [lerp(far, near, 0.5), *above]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #14429a11
-def shore(drawing, rng):
+def shore(canvas, rng):
     "Sand, a band of water, sky."
     water = rng.uniform(-0.35, 0.0)
     beach = water + rng.uniform(0.08, 0.22)
-    above = sky(drawing, rng, water)
+    above = sky(canvas, rng, water)
     hue = rng.uniform(0.07, 0.13)
     sand = rgb(hue, rng.uniform(0.25, 0.45), rng.uniform(0.68, 0.9))
     sea = rgb(rng.uniform(0.48, 0.6), rng.uniform(0.3, 0.6), rng.uniform(0.45, 0.75))
-    w = drawing.whole()
-    w.lay(water - w.y, sea * texture(drawing, rng, (0.12, 4, 26)))
-    ripples = texture(drawing, rng, (0.07, 5, 12), (0.05, 26, 26))
-    w.lay(beach + 0.03 * noise(drawing, rng, 2, 1)[0] - w.y, sand * gradient(drawing, 1.05, 0.85) * ripples, soft=0.02)
+    w = canvas.full()
+    w.composite(water - w.y, sea * texture(canvas, rng, (0.12, 4, 26)))
+    ripples = texture(canvas, rng, (0.07, 5, 12), (0.05, 26, 26))
+    w.composite(beach + 0.03 * value_noise(canvas, rng, 2, 1)[0] - w.y, sand * gradient(canvas, 1.05, 0.85) * ripples, soft=0.02)
     return [sand, sea, *above]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #753614b6
-def rocks(drawing, rng):
+def rocks(canvas, rng):
     "Stones on bare ground."
     hue, s, v = rng.uniform(0, 0.12), rng.uniform(0.04, 0.25), rng.uniform(0.4, 0.7)
     ground = rgb(hue, s, v)
     far = rgb(hue + 0.5, s * 0.6, min(v * 1.3, 0.95))
-    drawing.image[:] = gradient(drawing, far, ground, -0.35, 0.05) * texture(drawing, rng, (0.08, 6, 6))
+    canvas.image[:] = gradient(canvas, far, ground, -0.35, 0.05) * texture(canvas, rng, (0.08, 6, 6))
     for _ in range(rng.integers(5, 9)):
         c, r = (rng.uniform(-0.6, 0.6), rng.uniform(0.0, 0.5)), rng.uniform(0.06, 0.16)
-        if w := drawing.window(c[0] - r, c[1] - r, c[0] + r, c[1] + r):
+        if w := canvas.viewport(c[0] - r, c[1] - r, c[0] + r, c[1] + r):
             d = ellipse(w, c, r, r * 0.62, rng.uniform(-0.3, 0.3))
             shade = 1.15 - 1.1 * (w.y - c[1]) / r * 0.5
-            w.lay(d, ground * rng.uniform(0.8, 1.2) * shade, soft=0.012)
+            w.composite(d, ground * rng.uniform(0.8, 1.2) * shade, soft=0.012)
     return [ground, far]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #404faa47
-def hills(drawing, rng, base):
+def hills(canvas, rng, base):
     "Two or three ranges of hills against the sky."
-    palette = sky(drawing, rng, base)
+    palette = sky(canvas, rng, base)
     hue, v = rng.choice((0.28, 0.12, 0.6, 0.35)), rng.uniform(0.45, 0.7)
-    w = drawing.whole()
+    w = canvas.full()
     for i in range(int(rng.integers(2, 4))):
         phase, high = rng.uniform(0, 2 * np.pi, 3), rng.uniform(0.05, 0.16) * (1 - 0.2 * i)
         ridge = base - 0.14 + 0.07 * i - high * (0.6 * np.sin(3 * w.x + phase[0]) + 0.3 * np.sin(8 * w.x + phase[1]))
-        colour = mix(rgb(hue, 0.5, v * (1 - 0.18 * i)), palette[0], 0.5 - 0.2 * i)
-        w.lay(ridge - w.y, colour * texture(drawing, rng, (0.1, 9, 14)), soft=0.008)
+        colour = lerp(rgb(hue, 0.5, v * (1 - 0.18 * i)), palette[0], 0.5 - 0.2 * i)
+        w.composite(ridge - w.y, colour * texture(canvas, rng, (0.1, 9, 14)), soft=0.008)
     return [colour, palette[0]]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #0f0842ac
-def trees(drawing, rng, base):
+def trees(canvas, rng, base):
     "A hedge of soft leaves."
-    return foliage(drawing, rng)
+    return foliage(canvas, rng)
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #850915cc
-def wall(drawing, rng, base):
+def wall(canvas, rng, base):
     "A painted wall, lit from one side."
     paint = rgb(rng.uniform(), rng.uniform(0.05, 0.45), rng.uniform(0.5, 0.9))
-    w = drawing.whole()
+    w = canvas.full()
     lit = 1 + rng.uniform(-0.3, 0.3) * w.x
-    drawing.image[:] = paint * lit * texture(drawing, rng, (0.05, 6, 12), (0.05, 3, 2))
+    canvas.image[:] = paint * lit * texture(canvas, rng, (0.05, 6, 12), (0.05, 3, 2))
     foot = base - rng.uniform(0.05, 0.12)
-    w.lay(foot - w.y, paint * rng.uniform(0.5, 0.75) * lit)
+    w.composite(foot - w.y, paint * rng.uniform(0.5, 0.75) * lit)
     return [paint]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #77dbf02d
-def house(drawing, rng, x, base, width, high, paint):
+def house(canvas, rng, x, base, width, high, paint):
     "One front: wall, roof line, rows of windows."
     rows, columns, glass = int(rng.integers(2, 5)), int(rng.integers(2, 4)), rgb(0.58, 0.3, rng.uniform(0.25, 0.5))
     ledge = rng.uniform(0.7, 1.15)
-    w = drawing.window(x, base - high, x + width, base)
+    w = canvas.viewport(x, base - high, x + width, base)
     if not w:
         return
-    w.lay(box(w, x, base - high, x + width, base), paint * gradient(drawing, 1.05, 0.9)[:, w.at[0]])
-    w.lay(box(w, x, base - high, x + width, base - high + 0.025), paint * ledge * 0.8)
+    w.composite(box(w, x, base - high, x + width, base), paint * gradient(canvas, 1.05, 0.9)[:, w.slices[0]])
+    w.composite(box(w, x, base - high, x + width, base - high + 0.025), paint * ledge * 0.8)
     a, b = width / columns, high / (rows + 0.3)
     u = np.abs((w.x - np.float32(x)) % np.float32(a) - np.float32(a / 2)) - np.float32(0.26 * a)
     v = np.abs((w.y - np.float32(base - high + 0.04)) % np.float32(b) - np.float32(b / 2)) - np.float32(0.28 * b)
     panes = np.maximum(np.maximum(u, v), box(w, x, base - high + 0.04, x + width, base - 0.02))
-    w.lay(panes, glass, 0.8, soft=0.006)
+    w.composite(panes, glass, 0.8, soft=0.006)
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #2a5e3d96
-def town(drawing, rng, base):
+def town(canvas, rng, base):
     "A row of houses with windows."
-    palette = sky(drawing, rng, base)
-    x, walls = -0.5 * drawing.size[1] / drawing.px - rng.uniform(0, 0.2), []
+    palette = sky(canvas, rng, base)
+    x, walls = -0.5 * canvas.size[1] / canvas.px - rng.uniform(0, 0.2), []
     x = min(x, -1.2)
     while x < 1.2:
         width, high = rng.uniform(0.22, 0.45), rng.uniform(0.25, 0.62)
         paint = rgb(rng.choice((0.04, 0.08, 0.11, 0.58, 0.95)), rng.uniform(0.08, 0.45), rng.uniform(0.45, 0.85))
-        house(drawing, rng, x, base, width, high, paint)
+        house(canvas, rng, x, base, width, high, paint)
         x, walls = x + width, [*walls, paint]
     return [sum(walls) / len(walls), *palette]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #5cfba9cf
-def road(drawing, rng, edge):
+def road(canvas, rng, edge):
     "Kerb and tarmac below height `edge`, with a dashed line; returns the tarmac's colour."
     tarmac = rgb(rng.uniform(0.55, 0.7), rng.uniform(0, 0.1), rng.uniform(0.28, 0.55))
-    w = drawing.whole()
+    w = canvas.full()
     verge = rng.uniform(0.02, 0.07)
     side = rgb(0.28, 0.45, 0.45) if rng.uniform() < 0.4 else rgb(0.1, 0.06, rng.uniform(0.55, 0.75))
-    w.lay(edge - verge - w.y, side * texture(drawing, rng, (0.1, 16, 16)))
-    surface = gradient(drawing, 0.92, 1.1, edge, 0.5) * texture(drawing, rng, (0.06, 3, 20), (0.05, 30, 30))
-    w.lay(edge - w.y, tarmac * surface)
-    w.lay(np.abs(edge - w.y) - 0.006, tarmac * 0.6, soft=0.006)
+    w.composite(edge - verge - w.y, side * texture(canvas, rng, (0.1, 16, 16)))
+    surface = gradient(canvas, 0.92, 1.1, edge, 0.5) * texture(canvas, rng, (0.06, 3, 20), (0.05, 30, 30))
+    w.composite(edge - w.y, tarmac * surface)
+    w.composite(np.abs(edge - w.y) - 0.006, tarmac * 0.6, soft=0.006)
     return tarmac

@@ -12,8 +12,8 @@ import numpy as np
 
 from .backgrounds import foliage, meadow, rocks, shore, sky, wood
 from sgpaint.scene.raster import (
-    CAMOUFLAGED, capsule, distinct, ellipse, merge, mix, near, rgb, round_shade, smooth,
-    some_hue, some_light, texture,
+    CAMOUFLAGED, capsule, contrasting_colour, ellipse, smooth_union, lerp, similar_colour, rgb, lambert_shading, smoothstep,
+    random_hue, random_light, texture,
 )
 
 # %% ../../nbs/scene/04_birds.ipynb #0d2e1f5f
@@ -59,13 +59,13 @@ def plumage(rng, palette, camouflaged) -> Plumage:
     "Colours for one bird: bright or brown, or the backdrop's own."
     if camouflaged:
         base = palette[0]
-        return Plumage(*(near(rng, base, 0.18, 0.04, (0.04, 0.96)) for _ in range(6)))
+        return Plumage(*(similar_colour(rng, base, 0.18, 0.04, (0.04, 0.96)) for _ in range(6)))
     bright = rng.uniform() < 0.65
-    back = distinct(rng, palette, (0.45, 0.9) if bright else (0.15, 0.45), (0.3, 0.85) if bright else (0.2, 0.55))
-    belly = mix(back, rgb(rng.uniform(0.05, 0.17), rng.uniform(0.05, 0.7), 0.95), rng.uniform(0.35, 1))
-    breast = mix(belly, rgb(some_hue(rng), 0.75, 0.85), rng.choice((0, 0, 0.7, 1)))
-    cap = mix(back, rgb(some_hue(rng), rng.uniform(0.1, 0.8), rng.uniform(0.1, 0.95)), rng.choice((0, 0.8, 1)))
-    wing = mix(back * rng.uniform(0.55, 0.9), rgb(some_hue(rng), 0.6, 0.5), rng.choice((0, 0, 0.6)))
+    back = contrasting_colour(rng, palette, (0.45, 0.9) if bright else (0.15, 0.45), (0.3, 0.85) if bright else (0.2, 0.55))
+    belly = lerp(back, rgb(rng.uniform(0.05, 0.17), rng.uniform(0.05, 0.7), 0.95), rng.uniform(0.35, 1))
+    breast = lerp(belly, rgb(random_hue(rng), 0.75, 0.85), rng.choice((0, 0, 0.7, 1)))
+    cap = lerp(back, rgb(random_hue(rng), rng.uniform(0.1, 0.8), rng.uniform(0.1, 0.95)), rng.choice((0, 0.8, 1)))
+    wing = lerp(back * rng.uniform(0.55, 0.9), rgb(random_hue(rng), 0.6, 0.5), rng.choice((0, 0, 0.6)))
     stripe = rgb(0.13, rng.uniform(0, 0.35), 0.97) if wing.mean() < 0.62 else rgb(0.6, 0.3, 0.12)
     return Plumage(back, belly, breast, cap, wing, stripe)
 
@@ -91,11 +91,11 @@ class Pose:
         return start[0] + length * np.cos(angle), start[1] - length * np.sin(angle)
 
 # %% ../../nbs/scene/04_birds.ipynb #1f9d61b5
-class BirdDrawing:
+class Bird:
     "One bird: its points in its own frame, and the shapes that join them."
 
-    def __init__(self, drawing, rng, pose, species, plumage, light, instance=1):
-        self.drawing, self.rng, self.pose, self.species = drawing, rng, pose, species
+    def __init__(self, canvas, rng, pose, species, plumage, light, instance=1):
+        self.canvas, self.rng, self.pose, self.species = canvas, rng, pose, species
         self.plumage, self.light, self.instance = plumage, light, instance
         self.breast = pose.along((0, 0), pose.pitch, 0.15)
         self.rump = pose.along((0, 0), pose.pitch, -0.3)
@@ -106,18 +106,18 @@ class BirdDrawing:
         "Window, distance and place along a capsule between two points of the bird."
         s, (ax, ay), (bx, by) = self.pose.scale, self.pose.at(*a), self.pose.at(*b)
         r = max(ra, rb) * s
-        w = self.drawing.window(min(ax, bx) - r, min(ay, by) - r, max(ax, bx) + r, max(ay, by) + r)
+        w = self.canvas.viewport(min(ax, bx) - r, min(ay, by) - r, max(ax, bx) + r, max(ay, by) + r)
         return (w, *capsule(w, (ax, ay), (bx, by), ra * s, rb * s)) if w else (None, None, None)
 
-    def lay(self, a, b, ra, rb, colour, part="", depth=0.0, opacity=1.0):
-        "Lay one capsule; `depth` > 0 rounds it by the light."
+    def composite(self, a, b, ra, rb, colour, part="", depth=0.0, opacity=1.0):
+        "Composite one capsule; `depth` > 0 rounds it by the light."
         w, d, _ = self.limb(a, b, ra, rb)
         if w:
-            shade = round_shade(self.drawing, d, depth * self.pose.scale, self.light) if depth else 1.0
-            w.lay(d, colour * self.light.tint * shade, opacity, 0, self.instance, self.part_of.get(part, 0))
+            shade = lambert_shading(self.canvas, d, depth * self.pose.scale, self.light) if depth else 1.0
+            w.composite(d, colour * self.light.tint * shade, opacity, 0, self.instance, self.part_of.get(part, 0))
 
 # %% ../../nbs/scene/04_birds.ipynb #f8c120ed
-def draw_tail(bird: BirdDrawing) -> None:
+def draw_tail(bird: Bird) -> None:
     "Square, forked or long."
     pose, wing, kind = bird.pose, bird.plumage.wing, bird.species.tail
     root, down = pose.along((0, 0), pose.pitch, -0.24), pose.pitch - 0.12
@@ -125,9 +125,9 @@ def draw_tail(bird: BirdDrawing) -> None:
     spread = {"square": (0.09, 0.0, -0.09), "forked": (0.2, -0.2), "long": (0.05, -0.03)}[kind]
     for i, angle in enumerate(spread):
         tip = pose.along(root, down + angle, -length)
-        bird.lay(root, tip, 0.06, 0.035 if kind != "forked" else 0.025, wing * (0.8 + 0.14 * i), "tail", 0.06)
+        bird.composite(root, tip, 0.06, 0.035 if kind != "forked" else 0.025, wing * (0.8 + 0.14 * i), "tail", 0.06)
 
-def draw_legs(bird: BirdDrawing, ground) -> None:
+def draw_legs(bird: Bird, ground) -> None:
     "Two legs and the toes that hold the branch or stand on the ground."
     colour = rgb(0.08, 0.75, 0.85) if bird.species.claws == "orange" else rgb(0.6, 0.15, 0.13)
     pose, s = bird.pose, bird.pose.scale
@@ -135,12 +135,12 @@ def draw_legs(bird: BirdDrawing, ground) -> None:
         start = pose.along((0, 0.16), pose.pitch, hip)
         x = pose.at(start[0], 0)[0]
         foot = (start[0] + 0.03, (ground(x) - pose.y) / s)
-        bird.lay(start, foot, 0.022, 0.016, colour * shade, "claws")
+        bird.composite(start, foot, 0.022, 0.016, colour * shade, "claws")
         for toe in (0.085, 0.05, -0.055):
-            bird.lay(foot, (foot[0] + toe, foot[1] + 0.03), 0.018, 0.008, colour * shade, "claws")
+            bird.composite(foot, (foot[0] + toe, foot[1] + 0.03), 0.018, 0.008, colour * shade, "claws")
 
 # %% ../../nbs/scene/04_birds.ipynb #c988c63b
-def draw_crest(bird: BirdDrawing) -> None:
+def draw_crest(bird: Bird) -> None:
     "Feathers on the head: an upright tuft or a swept one."
     kind, head = bird.species.crest, bird.head
     if kind == "none":
@@ -150,9 +150,9 @@ def draw_crest(bird: BirdDrawing) -> None:
         a = bird.pose.along(head, angle + bird.pose.gaze, 0.1)
         length = (0.25, 0.27, 0.22)[i] if kind == "tuft" else 0.33
         b = bird.pose.along(head, angle + 0.25 * (kind == "swept") + bird.pose.gaze, length)
-        bird.lay(a, b, 0.045, 0.008, bird.plumage.cap * (0.85 + 0.1 * i), "crest", 0.04)
+        bird.composite(a, b, 0.045, 0.008, bird.plumage.cap * (0.85 + 0.1 * i), "crest", 0.04)
 
-def draw_beak(bird: BirdDrawing) -> None:
+def draw_beak(bird: Bird) -> None:
     "A seed-eater's cone, a flower-drinker's needle or a hunter's hook."
     pose, kind = bird.pose, bird.species.beak
     length, thick = {"cone": (0.13, 0.062), "needle": (0.27, 0.032), "hook": (0.11, 0.058)}[kind]
@@ -160,46 +160,46 @@ def draw_beak(bird: BirdDrawing) -> None:
     root = pose.along(pose.along(bird.head, pose.gaze, 0.115), pose.gaze - np.pi / 2, 0.012)
     bend = {"cone": -0.1, "needle": -0.1, "hook": 0.0}[kind]
     tip = pose.along(root, pose.gaze + bend, length)
-    bird.lay(root, tip, thick, 0.006 if kind != "hook" else 0.034, colour, "beak", thick)
+    bird.composite(root, tip, thick, 0.006 if kind != "hook" else 0.034, colour, "beak", thick)
     if kind == "hook":
-        bird.lay(tip, pose.along(tip, pose.gaze - 1.5, 0.065), 0.036, 0.004, colour * 0.8, "beak")
-    bird.lay(root, pose.along(root, pose.gaze + bend, length * 0.8), 0.007, 0.003, colour * 0.55, "beak")
+        bird.composite(tip, pose.along(tip, pose.gaze - 1.5, 0.065), 0.036, 0.004, colour * 0.8, "beak")
+    bird.composite(root, pose.along(root, pose.gaze + bend, length * 0.8), 0.007, 0.003, colour * 0.55, "beak")
 
 # %% ../../nbs/scene/04_birds.ipynb #79196f0d
-def draw_body(bird: BirdDrawing) -> None:
+def draw_body(bird: Bird) -> None:
     "Breast, belly, neck and head as one soft shape, with feathers and light."
-    pose, p, drawing = bird.pose, bird.plumage, bird.drawing
+    pose, p, canvas = bird.pose, bird.plumage, bird.canvas
     points = [pose.at(*q) for q in (bird.rump, bird.breast, bird.head)]
     r = 0.26 * pose.scale
-    w = drawing.window(min(q[0] for q in points) - r, min(q[1] for q in points) - r,
+    w = canvas.viewport(min(q[0] for q in points) - r, min(q[1] for q in points) - r,
                        max(q[0] for q in points) + r, max(q[1] for q in points) + r)
     if not w:
         return
     torso, t = capsule(w, points[0], points[1], 0.105 * pose.scale, 0.215 * pose.scale)
     neck, _ = capsule(w, points[1], points[2], 0.17 * pose.scale, 0.138 * pose.scale)
-    d = merge(torso, neck, 0.1 * pose.scale)
+    d = smooth_union(torso, neck, 0.1 * pose.scale)
     x, y = (w.x - pose.x) * (pose.facing / pose.scale), (w.y - pose.y) / pose.scale
     across = y * np.cos(pose.pitch) + x * np.sin(pose.pitch)  # negative on the back
-    colour = mix(p.belly, p.back, smooth(0.1, -0.06, across + 0.08 * (1 - t)))
+    colour = lerp(p.belly, p.back, smoothstep(0.1, -0.06, across + 0.08 * (1 - t)))
     low = np.hypot(x - bird.breast[0] - 0.1, y - bird.breast[1] - 0.02)
-    colour = mix(colour, p.breast, smooth(0.26, 0.14, low))
+    colour = lerp(colour, p.breast, smoothstep(0.26, 0.14, low))
     top = np.hypot(x - bird.head[0] + 0.02, y - bird.head[1] + 0.05)
-    colour = mix(colour, p.cap, smooth(0.16, 0.1, top))
-    down = texture(drawing, bird.rng, (0.1, 22, 22), (0.06, 8, 40))[(0, *w.at)]
-    shade = round_shade(drawing, d, 0.17 * pose.scale, bird.light)
-    w.lay(d, colour * bird.light.tint * (shade * down), 1, 0, bird.instance)
+    colour = lerp(colour, p.cap, smoothstep(0.16, 0.1, top))
+    down = texture(canvas, bird.rng, (0.1, 22, 22), (0.06, 8, 40))[(0, *w.slices)]
+    shade = lambert_shading(canvas, d, 0.17 * pose.scale, bird.light)
+    w.composite(d, colour * bird.light.tint * (shade * down), 1, 0, bird.instance)
 
 # %% ../../nbs/scene/04_birds.ipynb #a145c3fc
-def feathers(bird: BirdDrawing, t: np.ndarray, across: np.ndarray) -> np.ndarray:  # (3, h, w)
+def feathers(bird: Bird, t: np.ndarray, across: np.ndarray) -> np.ndarray:  # (3, h, w)
     "Colours of a wing: scalloped rows near the shoulder, long quills towards the tip."
-    visible = float(np.clip(bird.pose.scale * bird.drawing.px / 60, 0.3, 1))  # edges fade before they alias
+    visible = float(np.clip(bird.pose.scale * bird.canvas.px / 60, 0.3, 1))  # edges fade before they alias
     rows = (t * 7 + 0.45 * np.abs(np.sin(across * 34))) % 1
-    edges = smooth(0.45, 1, rows) * smooth(0.75, 0.5, t) * np.float32(0.32 * visible)
-    quills = np.abs(((across + 0.1 * t) * 24) % 2 - 1) * np.float32(0.4 * visible) * smooth(0.45, 0.65, t)
-    return bird.plumage.wing * (mix(1.1, 0.72, t) * (1.06 - edges - quills))
+    edges = smoothstep(0.45, 1, rows) * smoothstep(0.75, 0.5, t) * np.float32(0.32 * visible)
+    quills = np.abs(((across + 0.1 * t) * 24) % 2 - 1) * np.float32(0.4 * visible) * smoothstep(0.45, 0.65, t)
+    return bird.plumage.wing * (lerp(1.1, 0.72, t) * (1.06 - edges - quills))
 
 # %% ../../nbs/scene/04_birds.ipynb #57b4aa4a
-def draw_wing(bird: BirdDrawing) -> None:
+def draw_wing(bird: Bird) -> None:
     "The folded wing: rows of feathers, long ones at the tip, and the bars of the species."
     pose, s = bird.pose, bird.pose.scale
     shoulder = pose.along(pose.along((0, 0), pose.pitch, 0.13), pose.pitch + np.pi / 2, 0.03)
@@ -212,84 +212,84 @@ def draw_wing(bird: BirdDrawing) -> None:
     across = ((w.x - ax) * (by - ay) - (w.y - ay) * (bx - ax)) * (pose.facing / n / s)
     along = ((w.x - ax) * (bx - ax) + (w.y - ay) * (by - ay)) / (n * n)  # below 0 before the shoulder
     colour = feathers(bird, t, across)
-    colour = mix(bird.plumage.back, colour, smooth(-0.2, 0.12, along)) * bird.light.tint
-    colour = colour * round_shade(bird.drawing, d, 0.09 * s, bird.light)
-    shadow = 0.5 * smooth(0.0, 0.35, along)
-    w.lay(d - 0.012 * s, bird.plumage.wing * 0.4, shadow, 0.025 * s)  # the shadow it casts on the flank
-    w.lay(d, colour, 0.25 + 0.75 * smooth(-0.28, 0.0, along), 0, bird.instance)
+    colour = lerp(bird.plumage.back, colour, smoothstep(-0.2, 0.12, along)) * bird.light.tint
+    colour = colour * lambert_shading(bird.canvas, d, 0.09 * s, bird.light)
+    shadow = 0.5 * smoothstep(0.0, 0.35, along)
+    w.composite(d - 0.012 * s, bird.plumage.wing * 0.4, shadow, 0.025 * s)  # the shadow it casts on the flank
+    w.composite(d, colour, 0.25 + 0.75 * smoothstep(-0.28, 0.0, along), 0, bird.instance)
     for bar in range(bird.species.wing_stripe):
         band = np.maximum(d + 0.008 * s, np.abs((t - 0.3 - 0.2 * bar) * n + 0.22 * s * across) - 0.026 * s)
-        w.lay(band, bird.plumage.stripe * bird.light.tint, 1, 0, bird.instance, bird.part_of["wing stripe"])
+        w.composite(band, bird.plumage.stripe * bird.light.tint, 1, 0, bird.instance, bird.part_of["wing stripe"])
 
 # %% ../../nbs/scene/04_birds.ipynb #8f4e4b43
-def draw_eye(bird: BirdDrawing) -> None:
+def draw_eye(bird: Bird) -> None:
     "Dark, pale, or dark within a pale ring; and the light in it."
     eye = bird.pose.along(bird.pose.along(bird.head, bird.pose.gaze, 0.055), bird.pose.gaze + np.pi / 2, 0.03)
     kind, part = bird.species.eye, "eye"
     if kind == "ringed":
-        bird.lay(eye, eye, 0.05, 0.05, rgb(0.1, 0.25, 0.95), part)
-    bird.lay(eye, eye, 0.035, 0.035, rgb(0.13, 0.75, 0.95) if kind == "pale" else rgb(0.05, 0.4, 0.1), part)
+        bird.composite(eye, eye, 0.05, 0.05, rgb(0.1, 0.25, 0.95), part)
+    bird.composite(eye, eye, 0.035, 0.035, rgb(0.13, 0.75, 0.95) if kind == "pale" else rgb(0.05, 0.4, 0.1), part)
     if kind == "pale":
-        bird.lay(eye, eye, 0.018, 0.018, rgb(0, 0, 0.04), part)
+        bird.composite(eye, eye, 0.018, 0.018, rgb(0, 0, 0.04), part)
     glint = (eye[0] - 0.01, eye[1] - 0.012)
-    bird.lay(glint, glint, 0.009, 0.009, rgb(0, 0, 1), part)
+    bird.composite(glint, glint, 0.009, 0.009, rgb(0, 0, 1), part)
 
 # %% ../../nbs/scene/04_birds.ipynb #2021aac9
-def twig(drawing, rng, a, b, bark, light):
+def twig(canvas, rng, a, b, bark, light):
     "A thin branch with a few leaves."
-    w = drawing.window(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
+    w = canvas.viewport(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
     if not w:
         return
-    w.lay(capsule(w, a, b, 0.012, 0.004)[0], bark * 0.9)
+    w.composite(capsule(w, a, b, 0.012, 0.004)[0], bark * 0.9)
     leaf = rgb(rng.uniform(0.12, 0.34), rng.uniform(0.4, 0.7), rng.uniform(0.35, 0.7))
     for t in rng.uniform(0.35, 1.05, rng.integers(2, 5)):
         angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.035, 0.07)
-        c = (mix(a[0], b[0], t) + np.cos(angle) * length, mix(a[1], b[1], t) + np.sin(angle) * length)
-        if w := drawing.window(c[0] - length, c[1] - length, c[0] + length, c[1] + length):
+        c = (lerp(a[0], b[0], t) + np.cos(angle) * length, lerp(a[1], b[1], t) + np.sin(angle) * length)
+        if w := canvas.viewport(c[0] - length, c[1] - length, c[0] + length, c[1] + length):
             across = (w.x - c[0]) * -np.sin(angle) + (w.y - c[1]) * np.cos(angle)
             shade = 1 + 6 * np.clip(-across, -0.03, 0.03)
-            w.lay(ellipse(w, c, length, length * 0.45, angle), leaf * rng.uniform(0.85, 1.2) * shade * light.tint)
+            w.composite(ellipse(w, c, length, length * 0.45, angle), leaf * rng.uniform(0.85, 1.2) * shade * light.tint)
 
 # %% ../../nbs/scene/04_birds.ipynb #675bb302
-def perch(drawing, rng, y, light, palette):
+def perch(canvas, rng, y, light, palette):
     "A branch across the picture at height y in the middle, with twigs and leaves; returns the height at any x."
     slope, r = rng.uniform(-0.16, 0.16), rng.uniform(0.018, 0.035)
     bark = rgb(rng.uniform(0.05, 0.1), rng.uniform(0.2, 0.5), rng.uniform(0.25, 0.5))
     for _ in range(rng.integers(1, 4)):
         x, up = rng.uniform(-0.5, 0.5), rng.choice((-1, 1))
         tip = (x + rng.uniform(-0.2, 0.2), y + slope * x + up * rng.uniform(0.1, 0.28))
-        twig(drawing, rng, (x, y + slope * x), tip, bark, light)
-    reach = 0.5 * max(drawing.size) / drawing.px + 0.1
+        twig(canvas, rng, (x, y + slope * x), tip, bark, light)
+    reach = 0.5 * max(canvas.size) / canvas.px + 0.1
     a, b = (-reach, y - slope * reach), (reach, y + slope * reach)
-    w = drawing.window(-9, min(a[1], b[1]) - r, 9, max(a[1], b[1]) + r)
+    w = canvas.viewport(-9, min(a[1], b[1]) - r, 9, max(a[1], b[1]) + r)
     if w:
         d, t = capsule(w, a, b, r * 1.1, r * 0.8)
-        grain = texture(drawing, rng, (0.16, 9, 40))[(slice(None), *w.at)]
-        w.lay(d, bark * light.tint * round_shade(drawing, d, r, light) * grain)
+        grain = texture(canvas, rng, (0.16, 9, 40))[(slice(None), *w.slices)]
+        w.composite(d, bark * light.tint * lambert_shading(canvas, d, r, light) * grain)
     return lambda x: y + slope * x - r
 
 # %% ../../nbs/scene/04_birds.ipynb #5b7d8d0d
-def bird_scene(drawing, rng) -> tuple[list[int], dict]:
+def bird_scene(canvas, rng) -> tuple[list[int], dict]:
     "One bird on a branch or on the ground; returns its class and the facts."
-    label, camouflaged, light = int(rng.integers(len(BIRDS))), bool(rng.uniform() < CAMOUFLAGED), some_light(rng)
+    label, camouflaged, light = int(rng.integers(len(BIRDS))), bool(rng.uniform() < CAMOUFLAGED), random_light(rng)
     backdrop = (foliage, wood, sky, meadow, shore, rocks)[rng.integers(6)]
-    palette = backdrop(drawing, rng)
+    palette = backdrop(canvas, rng)
     scale = np.sqrt(rng.uniform(0.34, 0.95))
     pitch = rng.uniform(0.1, 1.0)
     facing = int(rng.choice((-1, 1)))
     pose = Pose(rng.uniform(-0.12, 0.12) - 0.05 * facing, rng.uniform(-0.04, 0.12), scale, facing, pitch,
                 rng.uniform(0.75, 1.35), rng.uniform(-0.35, 0.3))
     species = list(BIRDS.values())[label]
-    bird = BirdDrawing(drawing, rng, pose, species, plumage(rng, palette, camouflaged), light)
+    bird = Bird(canvas, rng, pose, species, plumage(rng, palette, camouflaged), light)
     feet = pose.y + scale * rng.uniform(0.3, 0.36)
     perched = backdrop in (foliage, wood, sky)
     if perched:
-        ground = perch(drawing, rng, feet, light, palette)
+        ground = perch(canvas, rng, feet, light, palette)
     else:
         ground = lambda x: feet + 0.03 * scale  # noqa: E731
-        if w := drawing.window(pose.x - scale, feet - 0.2, pose.x + scale, feet + 0.2):
+        if w := canvas.viewport(pose.x - scale, feet - 0.2, pose.x + scale, feet + 0.2):
             shadow = ellipse(w, (pose.x - 0.15 * light.x, feet + 0.05 * scale), 0.42 * scale, 0.07 * scale)
-            w.lay(shadow, palette[0] * 0.35, 0.55, 0.08 * scale)
+            w.composite(shadow, palette[0] * 0.35, 0.55, 0.08 * scale)
     draw_tail(bird)
     draw_legs(bird, ground)
     draw_crest(bird)

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from .backgrounds import hills, road, town, trees, wall
-from .raster import CAMOUFLAGED, distinct, ellipse, mix, near, rgb, smooth, some_light
+from .raster import CAMOUFLAGED, contrasting_colour, ellipse, lerp, similar_colour, rgb, smoothstep, random_light
 
 # %% ../../nbs/scene/05_cars.ipynb #0f7946be
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ def _outline(body):
     return x, height, 1 / np.sqrt(1 + np.gradient(height, x) ** 2)
 
 # %% ../../nbs/scene/05_cars.ipynb #5945f031
-class CarDrawing:
+class Car:
     "One car from the side: its frame (u along it, forward; v above the ground; both in car lengths)."
 
-    def __init__(self, drawing, rng, make, body, colour, second, light, x, ground, length, facing, instance=1):
-        self.drawing, self.rng, self.make, self.body, self.light = drawing, rng, make, body, light
+    def __init__(self, canvas, rng, make, body, colour, second, light, x, ground, length, facing, instance=1):
+        self.canvas, self.rng, self.make, self.body, self.light = canvas, rng, make, body, light
         self.colour, self.second, self.instance = colour, second, instance
         self.x, self.ground, self.length, self.facing = x, ground, length, facing
         self.part_of = {name: i + 1 for i, name in enumerate(CAR_PARTS)}
 
-    def window(self, u0, v0, u1, v1):
+    def viewport(self, u0, v0, u1, v1):
         "Window over a rectangle of the car's frame, with u and v of its pixels; (None, None, None) off the picture."
         xs = sorted(self.x + self.facing * self.length * u for u in (u0, u1))
-        w = self.drawing.window(xs[0], self.ground - self.length * v1, xs[1], self.ground - self.length * v0)
+        w = self.canvas.viewport(xs[0], self.ground - self.length * v1, xs[1], self.ground - self.length * v0)
         if not w:
             return None, None, None
         n = np.float32(1 / self.length)
@@ -86,16 +86,16 @@ class CarDrawing:
 
     def blob(self, u, v, ru, rv, colour, part="", opacity=1.0):
         "An ellipse in the car's frame."
-        w, _, _ = self.window(u - ru, v - rv, u + ru, v + rv)
+        w, _, _ = self.viewport(u - ru, v - rv, u + ru, v + rv)
         if w:
             n = self.length
             d = ellipse(w, (self.x + self.facing * n * u, self.ground - n * v), ru * n, rv * n)
-            w.lay(d, colour, opacity, 0, self.instance, self.part_of.get(part, 0))
+            w.composite(d, colour, opacity, 0, self.instance, self.part_of.get(part, 0))
 
 # %% ../../nbs/scene/05_cars.ipynb #18c8b9d6
-def draw_coachwork(car: CarDrawing) -> None:
+def draw_coachwork(car: Car) -> None:
     "The body with its reflections, the line of the doors, the glass, and the stripe of the make."
-    w, u, v = car.window(-0.5, 0.05, 0.5, 0.55)
+    w, u, v = car.viewport(-0.5, 0.05, 0.5, 0.55)
     if not w:
         return
     xs, heights, cosines = _outline(car.body)
@@ -103,16 +103,16 @@ def draw_coachwork(car: CarDrawing) -> None:
     roof = (v - top) * np.interp(u[0], xs, cosines)[None].astype(np.float32)
     d = np.maximum(np.maximum(roof, np.abs(u) - 0.5), 0.075 + 0.35 * np.maximum(np.abs(u) - 0.44, 0) - v)
     down = (top - v) / (top - 0.07)  # 0 at the roof or bonnet, 1 at the sill
-    belt = smooth(0.02, -0.02, np.abs(v - 0.235) - 0.012)  # the crease that catches the sky
-    shade = mix(1.12, 0.62, smooth(0.05, 1.05, down)) + 0.14 * belt - 0.12 * smooth(0.2, 0.1, v)
-    paint = car.colour * car.light.tint * (shade * mix(1.0, car.light.ambient, 0.35))
-    paint = paint + 0.22 * smooth(0.028, 0.004, np.abs(roof + 0.012))  # the sky along the edge of the roof
-    paint = paint + 0.1 * smooth(0.3, 0, np.abs(u - 0.3 * car.light.x))
-    w.lay(d * car.length, paint, 1, 0, car.instance)
+    belt = smoothstep(0.02, -0.02, np.abs(v - 0.235) - 0.012)  # the crease that catches the sky
+    shade = lerp(1.12, 0.62, smoothstep(0.05, 1.05, down)) + 0.14 * belt - 0.12 * smoothstep(0.2, 0.1, v)
+    paint = car.colour * car.light.tint * (shade * lerp(1.0, car.light.ambient, 0.35))
+    paint = paint + 0.22 * smoothstep(0.028, 0.004, np.abs(roof + 0.012))  # the sky along the edge of the roof
+    paint = paint + 0.1 * smoothstep(0.3, 0, np.abs(u - 0.3 * car.light.x))
+    w.composite(d * car.length, paint, 1, 0, car.instance)
     draw_stripe(car, w, u, v, d)
     for door in (-0.16, 0.13):
         line = np.maximum(np.abs(u - door) - 0.003, np.maximum(v - 0.27, 0.11 - v))
-        w.lay(np.maximum(line, d) * car.length, car.colour * 0.4, 0.7)
+        w.composite(np.maximum(line, d) * car.length, car.colour * 0.4, 0.7)
     draw_glass(car, w, u, v, roof)
 
 # %% ../../nbs/scene/05_cars.ipynb #7b128c68
@@ -121,7 +121,7 @@ def draw_stripe(car, w, u, v, d) -> None:
     bands = {"none": (), "line": ((0.205, 0.016),), "double": ((0.225, 0.013), (0.175, 0.013)), "sill": ((0.1, 0.042),)}
     for height, half in bands[car.make.stripe]:
         band = np.maximum(np.abs(v - height) - half, d + 0.004)
-        w.lay(band * car.length, car.second * car.light.tint, 1, 0, car.instance, car.part_of["stripe"])
+        w.composite(band * car.length, car.second * car.light.tint, 1, 0, car.instance, car.part_of["stripe"])
 
 def draw_glass(car, w, u, v, roof) -> None:
     "Side windows: sky in clear glass, one more pillar, or tinted."
@@ -133,39 +133,39 @@ def draw_glass(car, w, u, v, roof) -> None:
     for pillar in pillars:
         glass = np.maximum(glass, 0.011 - np.abs(u - pillar))
     height = np.clip((v - belt) / (heights.max() - inset - belt), 0, 1)
-    sky_in_it = mix(rgb(0.57, 0.3, 0.35), rgb(0.56, 0.22, 0.9), height)
+    sky_in_it = lerp(rgb(0.57, 0.3, 0.35), rgb(0.56, 0.22, 0.9), height)
     if kind == "tinted":
-        sky_in_it = mix(rgb(0.62, 0.3, 0.07), rgb(0.6, 0.3, 0.24), height)
-    glare = smooth(0.05, 0.02, np.abs(u - 0.35 * v - 0.02 + 0.1 * car.light.x)) * (0.35 if kind != "tinted" else 0.15)
-    w.lay(glass * car.length, (sky_in_it + glare) * car.light.tint, 1, 0, car.instance, car.part_of["window"])
+        sky_in_it = lerp(rgb(0.62, 0.3, 0.07), rgb(0.6, 0.3, 0.24), height)
+    glare = smoothstep(0.05, 0.02, np.abs(u - 0.35 * v - 0.02 + 0.1 * car.light.x)) * (0.35 if kind != "tinted" else 0.15)
+    w.composite(glass * car.length, (sky_in_it + glare) * car.light.tint, 1, 0, car.instance, car.part_of["window"])
 
 # %% ../../nbs/scene/05_cars.ipynb #1e5addb0
-def draw_wheels(car: CarDrawing) -> None:
+def draw_wheels(car: Car) -> None:
     "Arch, tyre, rim: a plain disc, five spokes, or dark with a bright ring."
     radius = 0.098 if car.body != "estate" else 0.108
     for hub in (-0.31, 0.315):
-        w, u, v = car.window(hub - 0.13, 0, hub + 0.13, 0.24)
+        w, u, v = car.viewport(hub - 0.13, 0, hub + 0.13, 0.24)
         if not w:
             continue
         u = u - hub
         r = np.sqrt(u * u + (v - radius) ** 2)
         arch = np.maximum(r - radius - 0.02, 0.075 - v)
-        w.lay(arch * car.length, rgb(0, 0, 0.07), 1, 0, car.instance)
+        w.composite(arch * car.length, rgb(0, 0, 0.07), 1, 0, car.instance)
         part = car.part_of["wheel"]
         tyre = rgb(0.6, 0.1, 0.13) * (1 + 1.5 * np.clip(v - radius, 0, 1))
-        w.lay((r - radius) * car.length, tyre, 1, 0, car.instance, part)
+        w.composite((r - radius) * car.length, tyre, 1, 0, car.instance, part)
         bright = rgb(0.6, 0.04, 0.82) * (0.75 + 2.2 * (v - radius))
         rim = bright if car.make.wheel != "dark" else rgb(0, 0, 0.2) + 0 * bright
         if car.make.wheel == "spoked":
             spoke = np.cos(5 * np.arctan2(v - radius, u) + car.x * 40)
-            rim = rim * mix(0.25, 1.0, smooth(-0.2, 0.3, spoke + smooth(0.03, 0.015, r) * 2))
-        w.lay((r - 0.066) * car.length, rim, 1, 0, car.instance, part)
+            rim = rim * lerp(0.25, 1.0, smoothstep(-0.2, 0.3, spoke + smoothstep(0.03, 0.015, r) * 2))
+        w.composite((r - 0.066) * car.length, rim, 1, 0, car.instance, part)
         if car.make.wheel == "dark":
-            w.lay((np.abs(r - 0.056) - 0.008) * car.length, bright * 1.15, 1, 0, car.instance, part)
-        w.lay((r - 0.014) * car.length, bright * 0.6, 1, 0, car.instance, part)
+            w.composite((np.abs(r - 0.056) - 0.008) * car.length, bright * 1.15, 1, 0, car.instance, part)
+        w.composite((r - 0.014) * car.length, bright * 0.6, 1, 0, car.instance, part)
 
 # %% ../../nbs/scene/05_cars.ipynb #2b4c4a68
-def draw_lights(car: CarDrawing) -> None:
+def draw_lights(car: Car) -> None:
     "The headlight of the make; tail light, bumpers, handle, mirror."
     car.blob(-0.485, 0.225, 0.018, 0.03, rgb(0.99, 0.8, 0.75))
     car.blob(0.2, 0.285, 0.022, 0.016, car.colour * 0.75)
@@ -181,12 +181,12 @@ def draw_lights(car: CarDrawing) -> None:
     car.blob(u, 0.2 + lift, ru * 0.85, rv * 0.85, rgb(0.14, 0.22, 1.0), "headlight")
 
 # %% ../../nbs/scene/05_cars.ipynb #d8c402d2
-def draw_car(car: CarDrawing) -> None:
+def draw_car(car: Car) -> None:
     "The whole car, its shadow first."
     n = car.length
-    if w := car.drawing.window(car.x - 0.62 * n, car.ground - 0.08 * n, car.x + 0.62 * n, car.ground + 0.08 * n):
+    if w := car.canvas.viewport(car.x - 0.62 * n, car.ground - 0.08 * n, car.x + 0.62 * n, car.ground + 0.08 * n):
         shadow = ellipse(w, (car.x - 0.04 * n * car.light.x, car.ground), 0.55 * n, 0.045 * n)
-        w.lay(shadow, rgb(0.6, 0.3, 0.06), 0.75, 0.04 * n)
+        w.composite(shadow, rgb(0.6, 0.3, 0.06), 0.75, 0.04 * n)
     draw_coachwork(car)
     draw_wheels(car)
     draw_lights(car)
@@ -194,30 +194,30 @@ def draw_car(car: CarDrawing) -> None:
 def car_colours(rng, palette, camouflaged):
     "Paint and the colour of its stripe; makers' paints, or the backdrop's own colour."
     if camouflaged:
-        paint = near(rng, palette[0], 0.2, 0.05, (0.05, 0.92))
+        paint = similar_colour(rng, palette[0], 0.2, 0.05, (0.05, 0.92))
         return paint, np.clip(paint * rng.choice((0.68, 1.4)), 0, 0.95)
     if rng.uniform() < 0.75:
-        paint = distinct(rng, palette, (0.55, 0.95), (0.35, 0.9))
+        paint = contrasting_colour(rng, palette, (0.55, 0.95), (0.35, 0.9))
     else:
         paint = rgb(0.6, 0.05, rng.choice((0.12, 0.55, 0.9)))  # black, silver, white
     return paint, rgb(0.13, rng.uniform(0, 0.2), 0.95) if paint.mean() < 0.6 else rgb(rng.uniform(), 0.8, 0.4)
 
 # %% ../../nbs/scene/05_cars.ipynb #c1a53c40
-def car_scene(drawing, rng) -> tuple[list[int], dict]:
+def car_scene(canvas, rng) -> tuple[list[int], dict]:
     "One car from the side, on a road."
-    label, camouflaged, light = int(rng.integers(len(CARS))), bool(rng.uniform() < CAMOUFLAGED), some_light(rng)
+    label, camouflaged, light = int(rng.integers(len(CARS))), bool(rng.uniform() < CAMOUFLAGED), random_light(rng)
     length, body = rng.uniform(0.72, 1.02), list(_BODIES)[rng.integers(len(_BODIES))]
     ground = rng.uniform(0.18, 0.34)
     edge = ground - rng.uniform(0.03, 0.12)
     backdrop = (hills, trees, wall, town)[rng.integers(4)]
-    palette = backdrop(drawing, rng, edge)
-    road(drawing, rng, edge)
+    palette = backdrop(canvas, rng, edge)
+    road(canvas, rng, edge)
     colour, second = car_colours(rng, palette, camouflaged)
     if (line := ground + rng.uniform(0.09, 0.2)) < 0.5:
-        w = drawing.whole()
+        w = canvas.full()
         dash = np.maximum(np.abs(w.y - line) - 0.012, np.abs((w.x + rng.uniform(0, 0.5)) % 0.5 - 0.2) - 0.13)
-        w.lay(dash, rgb(0.13, 0.1, 0.85), 0.7)
+        w.composite(dash, rgb(0.13, 0.1, 0.85), 0.7)
     x = rng.uniform(-0.1, 0.1) * (1.4 - length)
     make, facing = list(CARS.values())[label], int(rng.choice((-1, 1)))
-    draw_car(CarDrawing(drawing, rng, make, body, colour, second, light, x, ground, length, facing))
+    draw_car(Car(canvas, rng, make, body, colour, second, light, x, ground, length, facing))
     return [label], {"camouflaged": camouflaged, "backdrop": backdrop.__name__, "body": body, "scale": float(length)}

@@ -14,7 +14,7 @@ import torch
 from ..lab.config import ConfigError, nearest
 from .birds import BIRD_PARTS, BIRDS, bird_scene
 from .cars import CAR_PARTS, CARS, car_scene
-from .raster import Drawing, finish
+from .raster import RasterCanvas, finish
 from .record import Scene, tight_box
 from .streets import street_scene
 
@@ -34,7 +34,7 @@ CLASSES = {"birds": tuple(BIRDS), "cars": tuple(CARS), "streets": tuple(CARS)}
 SCENES = {"birds": bird_scene, "cars": car_scene, "streets": street_scene}
 
 def _drawn(subject, seed, size):
-    "The finished drawing, the labels of its instances, and the facts."
+    "The finished canvas, the labels of its instances, and the facts."
     if subject not in SUBJECTS:
         raise ConfigError(f"no built-in scenes of {subject!r}{nearest(subject, SUBJECTS)}")
     if len(size) != 2 or min(size) < 1 or max(size) > 2 * min(size):
@@ -42,10 +42,10 @@ def _drawn(subject, seed, size):
     if seed < 0:
         raise ValueError(f"a seed must be 0 or more, got {seed}")
     rng = np.random.default_rng([VERSION, SUBJECTS.index(subject), seed])
-    drawing = Drawing(size)
-    labels, facts = SCENES[subject](drawing, rng)
-    finish(drawing, rng)
-    return drawing, labels, facts
+    canvas = RasterCanvas(size)
+    labels, metadata = SCENES[subject](canvas, rng)
+    finish(canvas, rng)
+    return canvas, labels, metadata
 
 # %% ../../nbs/scene/07_procedural.ipynb #4c880fae
 def draw(
@@ -54,13 +54,13 @@ def draw(
     size: tuple[int, int] = (64, 64),  # height and width in pixels
 ) -> Scene:
     "Draw one scene with everything that is known about it."
-    drawing, labels, facts = _drawn(subject, seed, size)
-    instances = torch.stack([torch.from_numpy(drawing.owner == k + 1) for k in range(len(labels))]).float()
-    parts = {name: torch.from_numpy(drawing.part == k + 1)[None].float() for k, name in enumerate(PARTS[subject])}
+    canvas, labels, metadata = _drawn(subject, seed, size)
+    instances = torch.stack([torch.from_numpy(canvas.instance_map == k + 1) for k in range(len(labels))]).float()
+    parts = {name: torch.from_numpy(canvas.part_map == k + 1)[None].float() for k, name in enumerate(PARTS[subject])}
     return Scene(
-        image=torch.from_numpy(drawing.image), mask=torch.from_numpy(drawing.owner > 0)[None].float(),
+        image=torch.from_numpy(canvas.image), mask=torch.from_numpy(canvas.instance_map > 0)[None].float(),
         instances=instances, boxes=tight_box(instances), labels=torch.tensor(labels), class_names=CLASSES[subject],
-        parts=parts, name=f"{subject}-{seed}", source=f"built-in {subject} v{VERSION}", facts=facts)
+        parts=parts, name=f"{subject}-{seed}", source=f"built-in {subject} v{VERSION}", metadata=metadata)
 
 # %% ../../nbs/scene/07_procedural.ipynb #5b32e82f
 def draw_arrays(
@@ -71,8 +71,8 @@ def draw_arrays(
     "Draw only the pictures, as bytes, with their classes."
     images, labels = np.empty((len(seeds), 3, *size), np.uint8), np.empty(len(seeds), np.int64)
     for i, seed in enumerate(seeds):
-        drawing, found, _ = _drawn(subject, seed, size)
-        images[i], labels[i] = drawing.image * 255 + 0.5, found[0]
+        canvas, found, _ = _drawn(subject, seed, size)
+        images[i], labels[i] = canvas.image * 255 + 0.5, found[0]
     return images, labels
 
 def draw_images(

@@ -24,7 +24,7 @@ class Scene:
     parts: dict[str, torch.Tensor] | None = None  # part name -> (1, H, W) float32 mask, inside the object
     name: str = ""  # which picture this is
     source: str = ""  # where it comes from, in words
-    facts: dict = field(default_factory=dict)  # what else is known: camouflaged, backdrop, box_inside, ...
+    metadata: dict = field(default_factory=dict)  # what else is known: camouflaged, backdrop, box_inside, ...
 
     @property
     def size(self) -> tuple[int, int]:

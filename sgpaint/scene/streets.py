@@ -11,33 +11,33 @@ from dataclasses import dataclass
 import numpy as np
 
 from .backgrounds import road, sky, town
-from .cars import _BODIES, CARS, CarDrawing, car_colours, draw_car
+from .cars import _BODIES, CARS, Car, car_colours, draw_car
 from sgpaint.scene.raster import (
-    CAMOUFLAGED, box, capsule, ellipse, gradient, meet, mix, rgb, round_shade, smooth, some_light, texture,
+    CAMOUFLAGED, box, capsule, ellipse, gradient, smooth_intersection, lerp, rgb, lambert_shading, smoothstep, random_light, texture,
 )
 
 # %% ../../nbs/scene/06_streets.ipynb #1d4f73be
-def draw_end(car: CarDrawing, rear: bool) -> None:
+def draw_end(car: Car, rear: bool) -> None:
     "A car from the front or from behind; its frame is u across and v up, both in car widths."
     n, high = car.length, {"saloon": 0.82, "hatchback": 0.86, "coupe": 0.72, "estate": 0.95, "van": 1.12}[car.body]
-    if w := car.drawing.window(car.x - 0.65 * n, car.ground - 0.1 * n, car.x + 0.65 * n, car.ground + 0.1 * n):
-        w.lay(ellipse(w, (car.x, car.ground), 0.56 * n, 0.07 * n), rgb(0.6, 0.3, 0.06), 0.75, 0.06 * n)
+    if w := car.canvas.viewport(car.x - 0.65 * n, car.ground - 0.1 * n, car.x + 0.65 * n, car.ground + 0.1 * n):
+        w.composite(ellipse(w, (car.x, car.ground), 0.56 * n, 0.07 * n), rgb(0.6, 0.3, 0.06), 0.75, 0.06 * n)
     dark = rgb(0.6, 0.15, 0.12)
     for side in (-0.36, 0.36):
-        w, u, v = car.window(side - 0.1, 0, side + 0.1, 0.3)
+        w, u, v = car.viewport(side - 0.1, 0, side + 0.1, 0.3)
         if w:
             middle = car.x + n * side
             tyre = box(w, middle - 0.085 * n, car.ground - 0.3 * n, middle + 0.085 * n, car.ground, 0.03 * n)
-            w.lay(tyre, dark, 1, 0, car.instance, car.part_of["wheel"])
-    w, u, v = car.window(-0.62, 0.1, 0.62, high)
+            w.composite(tyre, dark, 1, 0, car.instance, car.part_of["wheel"])
+    w, u, v = car.viewport(-0.62, 0.1, 0.62, high)
     if not w:
         return
-    half = mix(0.5, 0.34, smooth(0.46, high, v)) - 0.05 * smooth(0.2, 0.1, v)
+    half = lerp(0.5, 0.34, smoothstep(0.46, high, v)) - 0.05 * smoothstep(0.2, 0.1, v)
     body = np.maximum(np.abs(u) - half, np.maximum(v - high, 0.13 - v))
-    body = meet(body, np.abs(u) * 0.75 + v - (high + 0.17), 0.12)
-    shade = mix(0.62, 1.12, smooth(0.1, 0.62, v)) * mix(1, 0.78, smooth(0.3, 0.52, np.abs(u)))
-    shade = shade + 0.16 * smooth(0.03, 0.0, np.abs(v - 0.5)) + 0.2 * smooth(0.05, 0.0, np.abs(v - high + 0.03))
-    w.lay(body * n, car.colour * car.light.tint * shade, 1, 0, car.instance)
+    body = smooth_intersection(body, np.abs(u) * 0.75 + v - (high + 0.17), 0.12)
+    shade = lerp(0.62, 1.12, smoothstep(0.1, 0.62, v)) * lerp(1, 0.78, smoothstep(0.3, 0.52, np.abs(u)))
+    shade = shade + 0.16 * smoothstep(0.03, 0.0, np.abs(v - 0.5)) + 0.2 * smoothstep(0.05, 0.0, np.abs(v - high + 0.03))
+    w.composite(body * n, car.colour * car.light.tint * shade, 1, 0, car.instance)
     draw_end_stripe(car, w, u, v, body)
     draw_end_glass(car, w, u, v, body, high)
     draw_end_lights(car, rear)
@@ -51,7 +51,7 @@ def draw_end_stripe(car, w, u, v, body) -> None:
         shapes = [np.abs(v - 0.165) - 0.05 + 0 * u]
     for shape in shapes:
         stripe = np.maximum(shape, body + 0.01) * car.length
-        w.lay(stripe, car.second * car.light.tint, 1, 0, car.instance, car.part_of["stripe"])
+        w.composite(stripe, car.second * car.light.tint, 1, 0, car.instance, car.part_of["stripe"])
 
 def draw_end_glass(car, w, u, v, body, high) -> None:
     "Windscreen or rear window; pillared makes have a bar down the middle."
@@ -61,9 +61,9 @@ def draw_end_glass(car, w, u, v, body, high) -> None:
     height = np.clip((v - 0.54) / (high - 0.6), 0, 1)
     tinted = car.make.window == "tinted"
     low, up = (rgb(0.62, 0.3, 0.07), rgb(0.6, 0.3, 0.26)) if tinted else (rgb(0.57, 0.3, 0.32), rgb(0.56, 0.2, 0.88))
-    glare = smooth(0.1, 0.04, np.abs(u - 0.3 * v + 0.1)) * (0.12 if tinted else 0.3)
-    colour = (mix(low, up, height) + glare) * car.light.tint
-    w.lay(glass * car.length, colour, 1, 0, car.instance, car.part_of["window"])
+    glare = smoothstep(0.1, 0.04, np.abs(u - 0.3 * v + 0.1)) * (0.12 if tinted else 0.3)
+    colour = (lerp(low, up, height) + glare) * car.light.tint
+    w.composite(glass * car.length, colour, 1, 0, car.instance, car.part_of["window"])
 
 # %% ../../nbs/scene/06_streets.ipynb #2b09049c
 def draw_end_lights(car, rear) -> None:
@@ -95,85 +95,85 @@ class Perspective:
         return self.x + across * q, self.y + self.height * q
 
 # %% ../../nbs/scene/06_streets.ipynb #78d989c1
-def fronts(drawing, rng, eye: Perspective, side: int, wall: float, haze) -> np.ndarray:
+def fronts(canvas, rng, camera: Perspective, side: int, wall: float, haze) -> np.ndarray:
     "The houses along one side of a street, with windows in perspective; returns their mean colour."
-    w = drawing.whole()
-    q = np.maximum(side * (w.x - np.float32(eye.x)) / np.float32(wall), 1e-4)
-    depth, up = 0.9 / q, (np.float32(eye.y) - w.y) / q
+    w = canvas.full()
+    q = np.maximum(side * (w.x - np.float32(camera.x)) / np.float32(wall), 1e-4)
+    depth, up = 0.9 / q, (np.float32(camera.y) - w.y) / q
     block = np.clip((depth + rng.uniform(0, 9)) / rng.uniform(7, 13), 0, 7).astype(int)
     heights = rng.uniform(4.5, 13, 8).astype(np.float32)
     brick = [(rng.choice((0.03, 0.08, 0.11, 0.57)), rng.uniform(0.1, 0.45), rng.uniform(0.4, 0.85)) for _ in range(8)]
     paints = np.stack([rgb(*hsv)[:, 0] for hsv in brick], 1)
-    far = smooth(12, 60, depth)
-    outline = np.maximum((up - heights[block]) * q, w.y - np.float32(eye.y) - q * eye.height)
+    far = smoothstep(12, 60, depth)
+    outline = np.maximum((up - heights[block]) * q, w.y - np.float32(camera.y) - q * camera.height)
     lit = 0.82 if side * rng.uniform(-0.4, 1) > 0 else 1.08
-    facade = mix(paints[:, block[0]].reshape(3, 1, -1) * lit, haze, 0.75 * far[None])
-    w.lay(np.maximum(outline, 0.012 - q), facade)
+    facade = lerp(paints[:, block[0]].reshape(3, 1, -1) * lit, haze, 0.75 * far[None])
+    w.composite(np.maximum(outline, 0.012 - q), facade)
     along = np.abs((depth * (1 / rng.uniform(2.6, 3.6))) % 1 - 0.5) - 0.24
     storey = np.abs((up * (1 / rng.uniform(2.4, 3.0)) + 0.4) % 1 - 0.5) - 0.26
     panes = np.maximum(np.maximum(along, storey) * 2.5 * q, outline + 0.6 * q)
-    w.lay(np.maximum(panes, 0.02 - q), rgb(0.58, 0.35, 0.3), 0.75 * (1 - far), soft=0.008)
+    w.composite(np.maximum(panes, 0.02 - q), rgb(0.58, 0.35, 0.3), 0.75 * (1 - far), soft=0.008)
     return paints.mean(1).reshape(3, 1, 1)
 
 # %% ../../nbs/scene/06_streets.ipynb #817baff4
-def street_tree(drawing, rng, eye: Perspective, across: float, q: float, light) -> None:
+def street_tree(canvas, rng, camera: Perspective, across: float, q: float, light) -> None:
     "A tree on the pavement: a trunk and a crown of three soft balls."
-    (x, y), leaf = eye.at(across, q), rgb(rng.uniform(0.2, 0.36), rng.uniform(0.4, 0.6), rng.uniform(0.32, 0.5))
-    if w := drawing.window(x - 0.3 * q, y - 3 * q, x + 0.3 * q, y):
-        w.lay(capsule(w, (x, y), (x, y - 2.6 * q), 0.16 * q, 0.1 * q)[0], rgb(0.07, 0.4, 0.28))
+    (x, y), leaf = camera.at(across, q), rgb(rng.uniform(0.2, 0.36), rng.uniform(0.4, 0.6), rng.uniform(0.32, 0.5))
+    if w := canvas.viewport(x - 0.3 * q, y - 3 * q, x + 0.3 * q, y):
+        w.composite(capsule(w, (x, y), (x, y - 2.6 * q), 0.16 * q, 0.1 * q)[0], rgb(0.07, 0.4, 0.28))
     for dx, dy, r in ((-0.7, 3.0, 1.0), (0.6, 3.2, 1.0), (0.0, 3.9, 1.15)):
         cx, cy, r = x + dx * q, y - dy * q, r * q
-        if w := drawing.window(cx - r, cy - r, cx + r, cy + r):
+        if w := canvas.viewport(cx - r, cy - r, cx + r, cy + r):
             d = ellipse(w, (cx, cy), r, r)
-            w.lay(d, leaf * light.tint * round_shade(drawing, d, r, light), soft=0.22 * r)
+            w.composite(d, leaf * light.tint * lambert_shading(canvas, d, r, light), soft=0.22 * r)
 
 # %% ../../nbs/scene/06_streets.ipynb #c2982bb2
-def avenue(drawing, rng, light):
+def avenue(canvas, rng, light):
     "A straight street towards the horizon; returns the camera, and the colours around."
-    eye = Perspective(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.02), rng.uniform(1.3, 1.65))
-    haze = sky(drawing, rng, eye.y)[0]
-    colours = [fronts(drawing, rng, eye, side, rng.uniform(6.2, 8.5), haze) for side in (-1, 1)]
-    w = drawing.whole()
-    q = np.maximum((w.y - np.float32(eye.y)) / np.float32(eye.height), 1e-4)
+    camera = Perspective(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.02), rng.uniform(1.3, 1.65))
+    haze = sky(canvas, rng, camera.y)[0]
+    colours = [fronts(canvas, rng, camera, side, rng.uniform(6.2, 8.5), haze) for side in (-1, 1)]
+    w = canvas.full()
+    q = np.maximum((w.y - np.float32(camera.y)) / np.float32(camera.height), 1e-4)
     pavement, tarmac = rgb(0.1, 0.06, rng.uniform(0.5, 0.72)), rgb(0.62, 0.06, rng.uniform(0.28, 0.5))
-    below = np.float32(eye.y) - w.y
-    w.lay(below, pavement * texture(drawing, rng, (0.06, 8, 14)))
-    lane = np.abs(w.x - np.float32(eye.x)) - 5.0 * q
-    surface = gradient(drawing, 1.15, 0.92, eye.y, 0.5) * texture(drawing, rng, (0.05, 5, 18), (0.04, 30, 30))
-    w.lay(np.maximum(lane, below), tarmac * surface)
-    w.lay(np.maximum(np.abs(lane) - 0.1 * q, below), pavement * 1.2, 0.8)
+    below = np.float32(camera.y) - w.y
+    w.composite(below, pavement * texture(canvas, rng, (0.06, 8, 14)))
+    lane = np.abs(w.x - np.float32(camera.x)) - 5.0 * q
+    surface = gradient(canvas, 1.15, 0.92, camera.y, 0.5) * texture(canvas, rng, (0.05, 5, 18), (0.04, 30, 30))
+    w.composite(np.maximum(lane, below), tarmac * surface)
+    w.composite(np.maximum(np.abs(lane) - 0.1 * q, below), pavement * 1.2, 0.8)
     along = np.abs((0.9 / q * 0.22 + rng.uniform()) % 1 - 0.5) - 0.3  # gaps between the dashes, in depth
-    dash = np.maximum(np.abs(w.x - np.float32(eye.x)) - 0.09 * q, along * 2 * q)
-    w.lay(np.maximum(dash, below), rgb(0.13, 0.08, 0.9), 0.85)
+    dash = np.maximum(np.abs(w.x - np.float32(camera.x)) - 0.09 * q, along * 2 * q)
+    w.composite(np.maximum(dash, below), rgb(0.13, 0.08, 0.9), 0.85)
     for q_tree in np.sort(rng.uniform(0.03, 0.12, rng.integers(0, 5))):
-        street_tree(drawing, rng, eye, float(rng.choice((-5.6, 5.6))), q_tree, light)
-    return eye, [mix(colours[0], colours[1], 0.5), tarmac]
+        street_tree(canvas, rng, camera, float(rng.choice((-5.6, 5.6))), q_tree, light)
+    return camera, [lerp(colours[0], colours[1], 0.5), tarmac]
 
 # %% ../../nbs/scene/06_streets.ipynb #66eeca99
-def avenue_scene(drawing, rng, camouflaged, light, labels) -> str:
+def avenue_scene(canvas, rng, camouflaged, light, labels) -> str:
     "Cars coming and going in a street: the far ones first."
-    eye, palette = avenue(drawing, rng, light)
+    camera, palette = avenue(canvas, rng, light)
     near, ahead = rng.uniform(0.22, 0.28), int(rng.choice((-1, 1)))  # ahead = 1: the nearest drives away from us
     places = [(ahead * 1.2, near, ahead == 1), (-ahead * 1.25, near * rng.uniform(0.52, 0.64), ahead == -1),
               (-ahead * 4.4, near * rng.uniform(0.36, 0.42), ahead == -1)]
     for k in range(len(labels) - 1, -1, -1):
         (across, q, rear), body = places[k], list(_BODIES)[rng.integers(len(_BODIES))]
         colour, second = car_colours(rng, palette, camouflaged)
-        (x, y), make = eye.at(across + rng.uniform(-0.12, 0.12), q), list(CARS.values())[labels[k]]
+        (x, y), make = camera.at(across + rng.uniform(-0.12, 0.12), q), list(CARS.values())[labels[k]]
         x = min(max(x, -0.45), 0.45)  # at least half of it in the picture
-        draw_end(CarDrawing(drawing, rng, make, body, colour, second, light, x, y, 1.8 * q, 1, k + 1), rear)
+        draw_end(Car(canvas, rng, make, body, colour, second, light, x, y, 1.8 * q, 1, k + 1), rear)
     return "avenue"
 
 # %% ../../nbs/scene/06_streets.ipynb #a0b5bd87
-def crossing_scene(drawing, rng, camouflaged, light, labels) -> str:
+def crossing_scene(canvas, rng, camouflaged, light, labels) -> str:
     "Cars passing from both sides in front of a row of houses: the far lane first."
     edge = rng.uniform(-0.08, 0.02)
-    palette = town(drawing, rng, edge)
-    tarmac = road(drawing, rng, edge)
+    palette = town(canvas, rng, edge)
+    tarmac = road(canvas, rng, edge)
     middle, near = edge + rng.uniform(0.15, 0.18), edge + rng.uniform(0.34, 0.4)
-    w = drawing.whole()
+    w = canvas.full()
     dash = np.maximum(np.abs(w.y - middle) - 0.01, np.abs((w.x + rng.uniform(0, 0.4)) % 0.4 - 0.2) - 0.11)
-    w.lay(dash, rgb(0.13, 0.1, 0.88), 0.8)
+    w.composite(dash, rgb(0.13, 0.1, 0.88), 0.8)
     side = int(rng.choice((-1, 1)))
     places = [((rng.uniform(-0.1, 0.1) if len(labels) > 2 else -0.14 * side), near, rng.uniform(0.56, 0.66), side),
               (0.29 * side + rng.uniform(-0.04, 0.04), middle - 0.05, rng.uniform(0.4, 0.48), -side),
@@ -183,14 +183,14 @@ def crossing_scene(drawing, rng, camouflaged, light, labels) -> str:
         body = list(_BODIES)[rng.integers(3 if k == 0 else 5)]  # a low one in front
         colour, second = car_colours(rng, [*palette[:1], tarmac], camouflaged)
         make = list(CARS.values())[labels[k]]
-        draw_car(CarDrawing(drawing, rng, make, body, colour, second, light, x, ground, length, facing, k + 1))
+        draw_car(Car(canvas, rng, make, body, colour, second, light, x, ground, length, facing, k + 1))
     return "crossing"
 
 # %% ../../nbs/scene/06_streets.ipynb #4a66a89d
-def street_scene(drawing, rng) -> tuple[list[int], dict]:
+def street_scene(canvas, rng) -> tuple[list[int], dict]:
     "A street with two or three cars, seen along it or across it; instance 1 is the nearest."
-    camouflaged, light = bool(rng.uniform() < CAMOUFLAGED), some_light(rng)
+    camouflaged, light = bool(rng.uniform() < CAMOUFLAGED), random_light(rng)
     labels = [int(k) for k in rng.integers(0, len(CARS), rng.integers(2, 4))]
     view = avenue_scene if rng.uniform() < 0.6 else crossing_scene
-    backdrop = view(drawing, rng, camouflaged, light, labels)
+    backdrop = view(canvas, rng, camouflaged, light, labels)
     return labels, {"camouflaged": camouflaged, "backdrop": backdrop, "cars": len(labels)}

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .objective import Objective
 from ..stroke.blend import look
-from ..stroke.exact import alpha as draw
 
 # %% ../../nbs/search/04_contribution.ipynb #e8c46f44
 @torch.no_grad()
@@ -55,12 +54,12 @@ def stroke_contributions(
     if not len(strokes): return strokes.new_zeros(0), strokes.new_zeros(0)
     strokes, canvas = look(strokes, objective.look, objective.primitive), objective.blank
     end, masks = replace(objective, look="free").render(strokes, region_ids), objective.stroke_masks(region_ids)
-    alpha, colour = draw(strokes[None], objective.size, objective.primitive), strokes[None, :, -3:, None, None]
-    if masks: alpha, colour = masks.confine(alpha, colour)
-    transmittance = torch.cat(((1 - alpha[0]).flip(0).cumprod(0).flip(0)[1:], torch.ones_like(alpha[0, :1])))
+    alpha, colour = objective.draw(strokes)
+    if masks: alpha, colour = (v[0] for v in masks.confine(alpha[None], colour[None]))
+    transmittance = torch.cat(((1 - alpha).flip(0).cumprod(0).flip(0)[1:], torch.ones_like(alpha[:1])))
     losses, importance, whole = [objective(canvas)], [], objective(end)
     for i in range(len(strokes)):
-        change = alpha[0, i] * (colour[0, i] - canvas)
+        change = alpha[i] * (colour[i] - canvas)
         canvas = canvas + change
         losses.append(objective(canvas))
         importance.append(objective(end - transmittance[i] * change) - whole)

@@ -26,7 +26,7 @@ def learning_rates(
     primitive: Primitive,  # with P columns
 ) -> Tensor:  # (P,)
     "The learning rate of each column."
-    def kind(i, name):
+    def kind(i: int, name: str) -> str:
         if name in primitive.columns[-3:]: return "colour"
         if i in primitive.opacity: return "opacity"
         return name[0] if re.fullmatch(r"[xy]\d", name) else "radius"
@@ -59,6 +59,11 @@ def adam_steps(
     Tensor
         The strokes (N, P) after each step, within their bounds and constraints.
 
+    Raises
+    ------
+    ValueError
+        The renderer is not differentiable.
+
     Examples
     --------
     >>> from sgpaint.search.objective import Objective
@@ -69,6 +74,7 @@ def adam_steps(
     >>> bool(objective(objective.render(moved, ids)) < objective(objective.render(circle, ids)))
     True
     """
+    objective.check_gradient()
     if not len(strokes): return (yield from [strokes] * steps)
     primitive, canvas = objective.primitive, objective.blank if canvas is None else canvas
     rates, (low, high) = learning_rates(primitive), objective.constraints.bounds(primitive)
@@ -78,7 +84,8 @@ def adam_steps(
         adam.param_groups[0]["lr"] = lr_end + (lr_start - lr_end) * 0.5 * (1 + math.cos(math.pi * i / steps))
         adam.zero_grad()
         drawn = look(objective.constraints.project(free * rates, primitive), objective.look, primitive)
-        objective(paint(canvas[None], drawn[None], primitive, stroke_masks=masks)[0]).backward()
+        after = paint(canvas[None], drawn[None], primitive, stroke_masks=masks, renderer=objective.renderer)[0]
+        objective(after).backward()
         adam.step()
         with torch.no_grad():
             inside = (free * rates).clamp(low, high)

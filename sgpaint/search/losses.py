@@ -172,7 +172,7 @@ class FeatureExtractor:
 
     def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
         "A hook that keeps the output of one layer."
-        def keep(module, given, output): self._outputs[layer] = output
+        def keep(module: nn.Module, given: Any, output: Any) -> None: self._outputs[layer] = output
         return keep
 
     def __call__(self, picture: Tensor) -> list[Tensor]:

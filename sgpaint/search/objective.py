@@ -17,6 +17,7 @@ from .losses import LOSSES, Loss, l2
 from ..stroke.blend import Background, StrokeMasks, blank, look, paint, stroke_masks
 from ..stroke.primitive import RADIUS_MIN, RADIUS_SPAN, Primitive, bounds
 from ..stroke.primitive import primitive as find_primitive
+from ..stroke.renderer import RENDERERS, Renderer, check_draws, draw
 
 # %% ../../nbs/search/01_objective.ipynb #b4c0800f
 def _radius_column(radius: float) -> float:
@@ -107,6 +108,8 @@ class Objective:
         How much an error counts at each pixel, (1, H, W), 0 or more. None: 1 everywhere.
     look : str
         Opacity preset that is applied before rendering.
+    renderer : str or Renderer
+        What draws the strokes: a name in `sgpaint.stroke.renderer.RENDERERS`, or a renderer.
 
     Notes
     -----
@@ -132,6 +135,7 @@ class Objective:
     loss: Loss = l2
     error_weight: Tensor | None = None
     look: str = "free"
+    renderer: str | Renderer = "exact"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -145,10 +149,10 @@ class Objective:
 
     def at_side(self, side: int) -> "Objective":
         """The same objective on a smaller copy whose shorter side has so many pixels."""
-        def smaller(planes): return None if planes is None else resize(planes, side, enlarge=False)
-        weight = self.error_weight
-        weight = None if weight is None else smaller(weight / weight.max()) * weight.max()
-        return replace(self, target=smaller(self.target), regions=smaller(self.regions), error_weight=weight)
+        def smaller(planes: Tensor) -> Tensor: return resize(planes, side, enlarge=False)
+        regions, weight = self.regions, self.error_weight
+        return replace(self, target=smaller(self.target), regions=None if regions is None else smaller(regions),
+                       error_weight=None if weight is None else smaller(weight / weight.max()) * weight.max())
 
     def stroke_masks(self, region_ids: Tensor) -> StrokeMasks | None:
         """The masks that confine strokes of these regions (N,); None without regions."""
@@ -158,7 +162,20 @@ class Objective:
     def render(self, strokes: Tensor, region_ids: Tensor, canvas: Tensor | None = None) -> Tensor:
         """The canvas (3, H, W) after strokes (N, P) of some regions (N,), painted on `canvas` or on the empty one."""
         canvas, strokes = self.blank if canvas is None else canvas, look(strokes, self.look, self.primitive)
-        return paint(canvas[None], strokes[None], self.primitive, stroke_masks=self.stroke_masks(region_ids))[0]
+        masks = self.stroke_masks(region_ids)
+        return paint(canvas[None], strokes[None], self.primitive, stroke_masks=masks, renderer=self.renderer)[0]
+
+    def draw(self, strokes: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha (N, H, W) and colour (N, 3, H, W), or a shape that broadcasts to it, of strokes (N, P)."""
+        alpha, colour = draw(self.renderer, strokes[None], self.size, self.primitive)
+        return alpha[0], colour[0]
+
+    def check_gradient(self) -> None:
+        """Raise ValueError where no gradient reaches the strokes, because the renderer is not differentiable."""
+        renderer = RENDERERS.find(self.renderer)
+        if not renderer.differentiable:
+            raise ValueError(f"renderer: expected a differentiable one, as strokes are found by gradient, got {renderer.name!r}; "
+                             "leave it out to use the exact one")
 
     def __call__(self, canvas: Tensor) -> Tensor:
         """The loss of a canvas (3, H, W): the weighted mean of its errors."""
@@ -184,6 +201,7 @@ def make_objective(
     image: Picture, primitive: str | Primitive = "bezier", background: Background = "black",
     constraints: Constraints = Constraints(),  # noqa: B008 (it is frozen)
     loss: str | Loss = "l2", masks: Tensor | None = None, foreground_weight: float = 1.0,
+    renderer: str | Renderer = "exact",
 ) -> Objective:
     """An objective from names, checked.
 
@@ -203,10 +221,13 @@ def make_objective(
         Masks (K, H, W) in [0, 1] that confine strokes.
     foreground_weight : float
         How many times more an error inside the masks counts, 1 or more.
+    renderer : str or Renderer
+        What draws the strokes: a name in `RENDERERS`, or a renderer.
 
     Returns
     -------
     Objective
+        What strokes are optimized for.
 
     Raises
     ------
@@ -219,10 +240,11 @@ def make_objective(
     torch.Size([3, 8, 10])
     """
     target, loss, primitive = open_picture(image), LOSSES.find(loss), find_primitive(primitive)
+    check_draws(RENDERERS.find(renderer), primitive)
     if not foreground_weight >= 1: raise ValueError(f"foreground_weight: expected 1 or more, got {foreground_weight}")
     if masks is None:
         if foreground_weight != 1: raise ValueError("foreground_weight: expected masks, got none; give masks or leave it out")
-        return Objective(target, primitive, background, constraints=constraints, loss=loss)
+        return Objective(target, primitive, background, constraints=constraints, loss=loss, renderer=renderer)
     if masks.ndim != 3 or masks.shape[1:] != target.shape[1:] or not len(masks):
         raise ValueError(f"masks: expected (K, {target.shape[1]}, {target.shape[2]}), the size of the image, "
                          f"got {tuple(masks.shape)}")
@@ -230,4 +252,4 @@ def make_objective(
     masks = masks.detach().float().cpu()
     weight = None if foreground_weight == 1 else 1 + (foreground_weight - 1) * masks.amax(0, keepdim=True)
     return Objective(target, primitive, background, regions_from_masks(masks), constraints=constraints, loss=loss,
-                     error_weight=weight)
+                     error_weight=weight, renderer=renderer)

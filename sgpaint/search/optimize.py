@@ -29,6 +29,7 @@ from .propose import propose_strokes
 from ..stroke.blend import Background
 from ..stroke.painting import Painting, fingerprint, provenance
 from ..stroke.primitive import Primitive
+from ..stroke.renderer import RENDERERS, Renderer
 
 # %% ../../nbs/search/05_optimize.ipynb #01133d52
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ def _as_painting(state: OptimizationState, masks: Tensor | None, known: dict[str
         levels = {"blend_mode": "masked", "masks": masks, "layer": (state.region_ids > 0).long(),
                   "instance": state.region_ids - 1}
     return Painting(state.strokes, objective.size, objective.primitive.name, objective.background, title=title,
+                    renderer=objective.renderer,  # type: ignore[arg-type]  # a painting accepts an object and keeps its name
                     step=state.stage_ids, reward=loss_decreases(objective.at_side(128), state.strokes, state.region_ids),
                     provenance=provenance(objective.target, **known), **levels)
 
@@ -248,6 +250,7 @@ def optimize(
     checkpoint_dir: str | Path | None = None,
     title: str = "",
     progress_bar: bool = True,
+    renderer: str | Renderer = "exact",
 ) -> Painting:
     """Find strokes for a picture by gradient descent through the exact renderer, coarse to fine.
 
@@ -287,6 +290,8 @@ def optimize(
         Title of the painting.
     progress_bar : bool
         Whether a progress bar is shown.
+    renderer : str or Renderer
+        What draws the strokes: a registered renderer or its name. It must be differentiable.
 
     Returns
     -------
@@ -309,12 +314,15 @@ def optimize(
     """
     _check_counts(strokes=(strokes, 1), steps=(steps, 1), bundle=(bundle, 0), seed=(seed, 0))
     if not prune_threshold >= 0: raise ValueError(f"prune_threshold: expected 0 or more, got {prune_threshold}")
-    objective = make_objective(image, primitive, background, constraints, loss, masks, foreground_weight)
+    objective = make_objective(image, primitive, background, constraints, loss, masks, foreground_weight, renderer)
+    objective.check_gradient()
+    _as_painting(OptimizationState(objective, [], seed), masks, {}, title)  # what cannot be kept is refused before the work
     size = objective.size
     stages = greedy_bundles(strokes, steps, size, bundle) if bundle else coarse_to_fine(strokes, steps, size)
     known = {"how": "optimize", "seed": seed, "steps": steps, "bundle": bundle, "foreground_weight": foreground_weight,
              "prune_threshold": prune_threshold, "loss": loss if isinstance(loss, str) else loss_name(loss),
              "constraints": str(constraints)}
+    if (drawn_by := RENDERERS.find(renderer).name) != "exact": known |= {"renderer": drawn_by}
     name = f"{fingerprint(objective.target)} {_digest(masks)} {strokes} {objective.primitive.name} {background} {known}"
     state = OptimizationState(objective, stages, seed, prune_threshold)
     with single_thread():

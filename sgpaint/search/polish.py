@@ -30,7 +30,8 @@ def painting_objective(
     loss: str | Loss = "l2",
 ) -> tuple[Objective, Tensor]:  # the objective, and the region (N,) of each stroke
     "The objective for which a painting would have been optimized."
-    objective, n = make_objective(image, painting.primitive, painting.background, constraints, loss), len(painting)
+    objective, n = make_objective(image, painting.primitive, painting.background, constraints, loss,
+                                  renderer=painting.renderer), len(painting)
     objective = replace(objective, look=painting.look)
     if painting.blend_mode == "plain": return objective, torch.zeros(n, dtype=torch.long)
     assert painting.masks is not None and painting.layer is not None  # a painting checks this itself
@@ -85,7 +86,7 @@ def refine(
     Raises
     ------
     ValueError
-        An argument has a wrong type, shape, range or name.
+        An argument has a wrong type, shape, range or name, or the painting's renderer is not differentiable.
 
     Examples
     --------

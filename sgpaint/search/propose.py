@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .objective import Objective, _radius_column
-from ..stroke.exact import alpha as draw
 from ..stroke.primitive import Primitive
 
 # %% ../../nbs/search/03_propose.ipynb #103a46b1
@@ -73,7 +72,7 @@ def solve_colours(
     done, decreases = [], []
     for part, ids in zip(strokes.split(256), region_ids.split(256), strict=True):
         part = objective.constraints.project(part, objective.primitive)
-        alpha = draw(part[None], objective.size, objective.primitive)[0]
+        alpha = objective.draw(part)[0]
         alpha = (alpha if objective.regions is None else alpha * objective.regions[ids]).flatten(1)
         ae, aec = (alpha @ linear).split(3, 1)
         aa, aac, aacc = (alpha.square() @ square).split((1, 3, 3), 1)

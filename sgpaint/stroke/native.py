@@ -14,7 +14,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -575,7 +575,15 @@ def _address(tensor):
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 # %% ../../nbs/stroke/03_native.ipynb #38e8006b
-@torch.compiler.disable
+def _paint(canvas: Tensor, strokes: Tensor, primitive: Primitive, edge: float, masks: Tensor | None,
+           which: Sequence[int], rule: str) -> Tensor:
+    "`paint`, as it runs."
+    numbers = None if masks is None else torch.tensor(which, dtype=torch.int32)
+    masks = None if masks is None else masks.detach().float().contiguous()
+    painted: Tensor = _Paint.apply(canvas, strokes, primitive, edge, masks, numbers, rule)
+    return painted
+
+
 def paint(canvas: Tensor,   # (B, C, H, W) float32 on the CPU
           strokes: Tensor,  # (B, N, P - 3 + C) float32 on the CPU: the last C columns are the colour
           primitive: Primitive,
@@ -585,6 +593,7 @@ def paint(canvas: Tensor,   # (B, C, H, W) float32 on the CPU
           rule: str = "masked",             # masked: alpha times mask; paper: ink times mask
           ) -> Tensor:      # (B, C, H, W)
     "The canvas after the strokes, by the compiled kernel (only where `ready` says so)."
-    numbers = None if masks is None else torch.tensor(which, dtype=torch.int32)
-    masks = None if masks is None else masks.detach().float().contiguous()
-    return _Paint.apply(canvas, strokes, primitive, edge, masks, numbers, rule)
+    if torch.compiler.is_compiling():  # torch.compile must not look inside; importing its compiler takes 1.5 s
+        around: Callable[..., Tensor] = torch.compiler.disable(_paint)
+        return around(canvas, strokes, primitive, edge, masks, which, rule)
+    return _paint(canvas, strokes, primitive, edge, masks, which, rule)

@@ -17,11 +17,12 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ..agent.trained import Agent, load_agent, paint_with, paintable, told_of
+from ..agent.trained import Agent, load_agent, paint_with, paintable, guidance_for_scenes
 from ..agent.training import Result
 from ..lab.config import differing
 from ..lab.run import RunError, read_metrics
-from ..lab.show import Chart, curves, sheet
+from ..lab.chart import Chart, curves
+from ..lab.show import sheet
 from ..scene.loading import SceneSet, load
 from ..stroke.page import picture_url
 from ..stroke.painting import Painting, SideBySide, side_by_side
@@ -109,8 +110,8 @@ def painted(
     where, paintings = places[place:place + 1], []
     target = scenes.images()[where[0]].float() / 255
     for agent, title in zip(agents, titles, strict=True):
-        told = told_of(agent, scenes, where)
-        paintings.append(paint_with(agent, target, title, None if told is None else told.masks[0]))
+        guidance_of = guidance_for_scenes(agent, scenes, where)
+        paintings.append(paint_with(agent, target, title, None if guidance_of is None else guidance_of.masks[0]))
     return target, paintings
 
 # %% ../../nbs/study/03_compare.ipynb #ee86a1bf

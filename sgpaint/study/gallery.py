@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..agent.training import TrainConfig
+from ..agent.config import TrainConfig
 from ..lab.config import as_dict, differing
 from ..lab.run import RunError, progress, read_metrics, atomic_write
-from ..lab.show import curves, mean_and_error, sheet, to_pil
+from ..lab.chart import curves, mean_and_error
+from ..lab.show import sheet, to_pil
 from ..stroke.page import body, page, picture_url
 from ..stroke.painting import Painting, PaintingError, beside, side_by_side
 from .compare import finished, painted

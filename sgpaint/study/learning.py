@@ -15,8 +15,9 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from ..agent.trained import load_agent, paint_many, paintable, told_of
-from ..agent.training import configure, load_scenes, train
+from ..agent.trained import load_agent, paint_many, paintable, guidance_for_scenes
+from ..agent.config import configure
+from ..agent.training import load_scenes, train
 from ..lab.config import build, project_root, is_smoke_test
 from ..lab.show import sheet
 from .tables import Results
@@ -70,7 +71,7 @@ def arm_sheet(
     scenes = load_scenes(config)[1]
     places = min((paintable(agent, scenes) for agent in agents.values()), key=len)[:count]
     targets = scenes.images()[places].float() / 255
-    canvases = [paint_many(agent, targets, told_of(agent, scenes, places)) for agent in agents.values()]
+    canvases = [paint_many(agent, targets, guidance_for_scenes(agent, scenes, places)) for agent in agents.values()]
     rows = [*targets, *(canvas for some in canvases for canvas in some)]
     labels = [name for name in ("picture", *agents) for _ in targets]
-    return sheet(rows, columns=len(targets), labels=labels, scale=max(1, 64 // config.size))
+    return sheet(rows, columns=len(targets), labels=labels, scale=max(1, 64 // config.task.size))

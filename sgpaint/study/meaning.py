@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..agent.algorithms import play
-from ..agent.trained import Agent, load_agent, paintable, told_of
+from ..agent.environment import rollout
+from ..agent.trained import Agent, load_agent, paintable, guidance_for_scenes
 from ..agent.training import load_scenes
-from ..guide.guidance import gather
-from ..guide.segment import Segmenter, segment, segmenter_for
+from ..guide.guidance import load_guidance
+from ..guide.segment import Segmenter, segment, cached_segmenter
 from ..lab.config import is_smoke_test
 from ..lab.measure import foreground_error, iou, mse, precision, recall
 from ..lab.show import sheet
@@ -33,7 +33,7 @@ def judge_of(
 ) -> Segmenter:
     "A segmenter that has seen pictures only: trained once for a data set, then read from the user's cache."
     count = 32 if is_smoke_test() else 2000
-    return segmenter_for(load(dataset, "train", size=size, source=source, count=count), updates=3 if is_smoke_test() else 400)
+    return cached_segmenter(load(dataset, "train", size=size, source=source, count=count), updates=3 if is_smoke_test() else 400)
 
 
 def found(
@@ -66,10 +66,10 @@ def story(
     places: Tensor,  # (B,) long, which of its pictures
 ) -> tuple[Tensor, dict[str, list]]:  # the finished canvases, and errors by stage and picture
     "Paint some pictures and keep the errors of every stage."
-    known, target = gather(scenes), scenes.images()[places].float() / 255
+    known, target = load_guidance(scenes), scenes.images()[places].float() / 255
     mask, canvas = known.union()[places], target
     kept: dict[str, list] = {"strokes": [], "whole": [], "foreground": [], "coarse": []}
-    for step, (state, _) in enumerate(play(agent.env, agent, target, told_of(agent, scenes, places)), 1):
+    for step, (state, _) in enumerate(rollout(agent.env, agent, target, guidance_for_scenes(agent, scenes, places)), 1):
         canvas, strokes = state.canvas, step * agent.env.bundle
         if strokes not in STAGES and step < agent.env.steps: continue
         kept["strokes"].append(strokes)
@@ -90,8 +90,8 @@ def meaning_arm(
     scenes = load_scenes(agent.config)[1]
     places = paintable(agent, scenes)
     canvas, kept = story(agent, scenes, places)
-    judge = judge_of(agent.config.dataset, agent.config.size, agent.config.source)
-    return trained | found(judge, canvas, gather(scenes).union()[places]) | {"story": kept}
+    judge = judge_of(agent.config.task.dataset, agent.config.task.size, agent.config.task.source)
+    return trained | found(judge, canvas, load_guidance(scenes).union()[places]) | {"story": kept}
 
 # %% ../../nbs/study/02_meaning.ipynb #ce2e11a0
 def matched(
@@ -116,7 +116,7 @@ def stages_sheet(
         agent = load_agent(by_seed[seed]["folder"])
         scenes, chosen = load_scenes(agent.config)[1], torch.tensor([place])
         target = scenes.images()[chosen].float() / 255
-        frames = [s.canvas[0] for s, _ in play(agent.env, agent, target, told_of(agent, scenes, chosen))]
+        frames = [s.canvas[0] for s, _ in rollout(agent.env, agent, target, guidance_for_scenes(agent, scenes, chosen))]
         stages = by_seed[seed]["story"]["strokes"]
         rows += [frames[n // agent.env.bundle - 1].detach() for n in stages] + [target[0]]
         labels += [f"{arm}, {n}" for n in stages] + ["picture"]

@@ -24,7 +24,7 @@ import torch
 from ..lab.config import differing
 from ..lab.machine import describe, seed_everything, set_threads
 from ..lab.run import Run, progress, save_json, atomic_write
-from ..lab.show import Chart, curves, mean_and_error
+from ..lab.chart import Chart, curves, mean_and_error
 
 # %% ../../nbs/study/00_tables.ipynb #cf8b4991
 class StudyError(ValueError):

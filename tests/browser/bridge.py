@@ -64,7 +64,7 @@ class Wire:
         self.widget._handle_custom_msg(content, [])
         return self._news(before, {})
 
-    def told(self) -> None:
+    def guidance_of(self) -> None:
         "Let the browser hear what Python changed."
         self.page.evaluate("(news) => model.heard(news)", self.state())
 

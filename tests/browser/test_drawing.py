@@ -186,11 +186,11 @@ def test_a_painter_that_fails_is_seen(page):
 
 def test_a_board_set_from_python_is_drawn(page, along):
     along.widget.marks = random_strokes(4, generator=torch.Generator().manual_seed(3))[0].tolist()
-    along.told()
+    along.guidance_of()
     along.drawn()
     assert apart(along) <= 2 / 255
     along.widget.marks = along.widget.marks[2:]
-    along.told()
+    along.guidance_of()
     along.drawn()
     assert apart(along) <= 2 / 255
 

@@ -41,7 +41,7 @@ def test_the_crop_is_that_of_zoom(page, bird, size):
     for antialias in (False, True):
         for box in BOXES:
             wire.widget.box, wire.widget.antialias = box, antialias
-            wire.told()
+            wire.guidance_of()
             wire.drawn()
             assert apart(wire) <= 1.01 / 255, (box, antialias)  # the picture and the crop are each rounded to bytes
 
@@ -157,7 +157,7 @@ def test_a_view_that_is_closed_listens_no_more(page, bird):
     wire = alignment(page, bird)
     page.evaluate("() => { cleanUp(); document.querySelector('main').replaceChildren(); }")
     wire.widget.box = [0, 0, 1, 1]
-    wire.told()
+    wire.guidance_of()
     wire.settle()
 
 
@@ -213,7 +213,7 @@ def test_a_question_by_keyboard_and_a_refusal_that_is_seen(page, question):
     question.settle()
     assert question.widget.method == "gradient"
     question.widget.set_state({"layer": "nowhere"})
-    question.told()
+    question.guidance_of()
     assert "layer: got 'nowhere'" in page.get_by_role("alert").inner_text()
     assert not barriers(page)
 

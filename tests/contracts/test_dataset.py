@@ -10,14 +10,15 @@ from PIL import Image
 from sgpaint.lab.config import ConfigError
 from sgpaint.lab.registry import RegistryError
 from sgpaint.scene.datasets import DATASETS, Dataset, MixedDataset, check_name
-from sgpaint.scene.listing import Entry, Listing
+from sgpaint.scene.readers import Sample, SampleList
 from sgpaint.scene.loading import check_dataset, load
 
 
-def stripes(root: Path, split: str) -> Listing:
+def stripes(root: Path, split: str) -> SampleList:
     "A reader as another package would write it: one picture a file, its class in the file's name."
     files = sorted((root / split).glob("*.png"))
-    return Listing(tuple(Entry(f"{split}/{f.name}", f, int(f.name[0])) for f in files), ("across", "down"), "folders")
+    samples = tuple(Sample(f"{split}/{f.name}", f, int(f.name[0])) for f in files)
+    return SampleList(samples, ("across", "down"), "folders")
 
 
 STRIPES = Dataset("Stripes", "a test", "nowhere", "none", "train/ and test/ with 0*.png and 1*.png", ("stripes",),
@@ -59,8 +60,8 @@ def test_a_third_party_s_keeps_the_protocol(own):
 
 def second(root, split): return stripes(root, "train")
 def outside(root, split): return replace(stripes(root, split), class_names=("across",))
-def nothing(root, split): return Listing((), (), "nothing")
-def gone(root, split): return Listing((Entry(f"{split} none", root / "none.png"),) * 2, (), "missing files")
+def nothing(root, split): return SampleList((), (), "nothing")
+def gone(root, split): return SampleList((Sample(f"{split} none", root / "none.png"),) * 2, (), "missing files")
 
 
 @pytest.mark.parametrize("read, rule", [(second, "splits: expected none in common"), (outside, "labels"),

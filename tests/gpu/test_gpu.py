@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sgpaint.agent.training import configure, train
+from sgpaint.agent.config import configure
+from sgpaint.agent.training import train
 from sgpaint.lab.machine import GraphedFunction
 from sgpaint.stroke.blend import blank, paint
 from sgpaint.stroke.primitive import PRIMITIVES, random_strokes
@@ -36,7 +37,7 @@ def test_a_replayed_run_learns_what_a_plain_one_learns(tmp_path, preset):
     same = dict(device="cuda", precision="fp32", compile=False)
     errors = []
     for graphs in (False, True):  # the first three updates are plain, the fourth is recorded, the rest are replayed
-        config = configure(preset, smoke=True, graphs=graphs, out_dir=str(tmp_path / str(graphs)), **same)
+        config = configure(preset, smoke=True, cuda_graphs=graphs, out_dir=str(tmp_path / str(graphs)), **same)
         errors.append(train(replace(config, updates=12, evaluate_every=12)).result["held_out_error"])
     assert abs(errors[0] - errors[1]) < 0.02 * errors[0]
 

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 
 from sgpaint.agent.algorithms import Game, Learner, Players, Recipe
 from sgpaint.agent.environment import PaintingEnv, Transition
-from sgpaint.agent.attention import LookingActor
+from sgpaint.agent.attention import AttentionActor
 from sgpaint.agent.networks import Critic
 from sgpaint.agent.rewards import L2
 from sgpaint.lab.machine import seed_everything, set_threads
@@ -18,22 +18,22 @@ def main(out):
     set_threads(1)
     seed_everything(0)
     env = PaintingEnv(strokes=10, bundle=5)
-    players = Players(LookingActor(5), Critic("small"))
+    players = Players(AttentionActor(5), Critic("small"))
     mean = functools.partial(accelerator.reduce, reduction="mean")
-    game = Game(env, players, Recipe(clip=1.0, lookahead=True), L2(), 0.1)
+    game = Game(env, players, Recipe(clip=1.0, bootstrap_next=True), L2(), 0.1)
     learner = Learner(game, mean if accelerator.num_processes > 1 else None)
     losses = []
     for _ in range(3):
         state = env.reset(torch.rand(8, 3, 32, 32))
-        action = torch.rand(8, env.outputs)
-        after = env.next(state, action)
+        action = torch.rand(8, env.action_size)
+        after = env.transition(state, action)
         share = slice(accelerator.process_index, None, accelerator.num_processes)
         step = Transition(state[share], action[share], after[share], env.terminated(after)[share])
         metrics = learner.update(step)
         names = ("critic_loss", "actor_loss", "critic_norm", "actor_norm")
         losses.append([accelerator.reduce(metrics[name], "mean").item() for name in names])
     if accelerator.is_main_process:
-        action = players.live["actor"].eval()(env.planes(env.reset(torch.full((2, 3, 32, 32), 0.5)))).detach()
+        action = players.live["actor"].eval()(env.observe(env.reset(torch.full((2, 3, 32, 32), 0.5)))).detach()
         torch.save({"processes": accelerator.num_processes, "losses": torch.tensor(losses), "action": action}, out)
     accelerator.wait_for_everyone()  # nobody leaves while another still talks: threads that are cut off abort a process
     accelerator.end_training()

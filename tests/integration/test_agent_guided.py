@@ -2,9 +2,10 @@
 import pytest
 import torch
 
-from sgpaint.agent.trained import load_agent, paint_many, paint_with, paintable, told_of
-from sgpaint.agent.training import Session, configure, episode_at, learn, load_scenes, terms, train, weights
-from sgpaint.guide.guidance import GuidanceSet, InstanceGuidance, gather, make_guidance, with_focus
+from sgpaint.agent.trained import load_agent, paint_many, paint_with, paintable, guidance_for_scenes
+from sgpaint.agent.training import Session, episode_at, learn, load_scenes, terms, train, weights
+from sgpaint.agent.config import configure
+from sgpaint.guide.guidance import GuidanceSet, InstanceGuidance, load_guidance, make_guidance, add_focus
 from sgpaint.lab.config import ConfigError
 from sgpaint.lab.run import read_metrics
 from sgpaint.scene.picture import DataError
@@ -15,31 +16,31 @@ SMALL = dict(preset="guided", smoke=True, device="cpu")
 EVERY = {
     "guided": dict(),
     "as printed": dict(blend_mode="paper", aligned=False, outside=True, focus_form="eq14"),
-    "expert together": dict(together=True),
-    "two discriminators": dict(reward="wgan"),
+    "expert together": dict(train_expert=True),
+    "two discriminators": dict(rewards="wgan"),
     "a ring": dict(episodes=130),
-    "a ring, and focus alone": dict(episodes=130, blend_mode="plain", see_mask=False, see_focus=False, eta=0.0),
+    "a ring, and focus alone": dict(episodes=130, blend_mode="plain", observe_mask=False, observe_focus=False, foreground_weight=0.0),
     "a segmenter": dict(masks="segmenter"),
-    "focus alone": dict(blend_mode="plain", see_mask=False, eta=0.0, aligned=False, nu=10.0),
+    "focus alone": dict(blend_mode="plain", observe_mask=False, foreground_weight=0.0, aligned=False, focus_weight=10.0),
     "streets": dict(dataset="streets", source="builtin"),
 }
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, own_cache):
-    monkeypatch.setattr("sgpaint.agent.training.expert_for", lambda scenes, updates=2: few_updates(scenes))
-    monkeypatch.setattr("sgpaint.agent.training.segmenter_for", lambda scenes: few_steps(scenes))
+    monkeypatch.setattr("sgpaint.agent.training.cached_expert", lambda scenes, updates=2: few_updates(scenes))
+    monkeypatch.setattr("sgpaint.agent.training.cached_segmenter", lambda scenes: few_steps(scenes))
 
 
 def few_updates(scenes):
-    from sgpaint.guide.classify import expert_for
-    return expert_for(scenes, updates=2)
+    from sgpaint.guide.classify import cached_expert
+    return cached_expert(scenes, updates=2)
 
 
 def few_steps(scenes):
     "A segmenter that finds something everywhere, of the size of these pictures."
-    from sgpaint.guide.segment import segmenter_for
-    return segmenter_for(scenes, updates=2)
+    from sgpaint.guide.segment import cached_segmenter
+    return cached_segmenter(scenes, updates=2)
 
 
 def rows(folder):
@@ -59,7 +60,7 @@ def test_a_guided_run_learns_goes_on_and_paints(name, tmp_path):
     agent, scenes = load_agent(folder), load_scenes(config)[1]
     places = paintable(agent, scenes)[:2]
     targets = scenes.images()[places].float() / 255
-    canvases = paint_many(agent, targets, told_of(agent, scenes, places))
+    canvases = paint_many(agent, targets, guidance_for_scenes(agent, scenes, places))
     assert canvases.shape == targets.shape and canvases.isfinite().all()
 
 
@@ -79,20 +80,20 @@ def test_training_draws_instances_by_area_and_painting_takes_the_worst():
     masks[0, 0, :4], masks[0, 1, 4:6], masks[0, 2, 6] = 1, 1, 1
     several = InstanceGuidance(masks, torch.zeros(1, 3, 4), torch.zeros(1, 1, 8, 8))
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.stack([several.draw(generator).mask.sum() for _ in range(2000)])
+    drawn = torch.stack([several.sample(generator).mask.sum() for _ in range(2000)])
     shares = torch.stack([(drawn == n).float().mean() for n in (32, 16, 8)])
     assert torch.allclose(shares, torch.tensor([32, 16, 8]) / 56, atol=0.04)
     target = torch.zeros(1, 3, 8, 8)
     canvas = target.clone()
     canvas[..., 6, :] = 0.9
     canvas[..., :4, :] = 0.1
-    assert several.most_wrong(canvas, target) == 2 and several.most_wrong(canvas * 0 + 0.5, target) == 0
+    assert several.worst_instance(canvas, target) == 2 and several.worst_instance(canvas * 0 + 0.5, target) == 0
 
 
 def test_two_levels_begin_on_one():
-    config = configure(**SMALL | dict(updates=10), one_level=0.4)
+    config = configure(**SMALL | dict(updates=10), single_level_fraction=0.4)
     session = Session(config)
-    kinds = [episode_at(config, session.env, update).blend_mode for update in range(config.updates)]
+    kinds = [episode_at(config, session.env, update).blend_mode for update in range(config.learning.updates)]
     assert kinds == ["plain", "plain", "masked"]               # 3 updates in a rehearsal, 0.4 of them rounded up
     learn(session)
     assert session.pool.env.blend_mode == "plain"
@@ -108,8 +109,8 @@ def test_every_weight_has_its_term():
 
 
 @pytest.mark.parametrize("wrong, said", [
-    (dict(foreground=6), "at most bundle"), (dict(algorithm="patchq"), "PatchQ"), (dict(eta=-1.0), "eta: expected 0"),
-    (dict(nu=0.0, see_focus=False, together=True), "no expert is asked for"), (dict(one_level=2.0), "one_level"),
+    (dict(foreground=6), "at most bundle"), (dict(algorithm="patchq"), "PatchQ"), (dict(foreground_weight=-1.0), "eta: expected 0"),
+    (dict(focus_weight=0.0, observe_focus=False, train_expert=True), "no expert is asked for"), (dict(single_level_fraction=2.0), "one_level"),
     (dict(blend_mode="both"), "blend_mode"), (dict(masks="drawn"), "masks")])
 def test_what_cannot_be_is_refused(wrong, said):
     with pytest.raises(ConfigError, match=said):
@@ -132,16 +133,16 @@ def test_a_set_without_masks_is_refused_by_name(tmp_path):
     for i in range(12):
         Image.new("RGB", (40, 40), (20 * i, 90, 200)).save(tmp_path / f"{i}.png")
     with pytest.raises(DataError, match="has no mask"):
-        train(configure(**SMALL, dataset="folder", data_root=str(tmp_path), nu=0.0, see_focus=False,
+        train(configure(**SMALL, dataset="folder", data_root=str(tmp_path), focus_weight=0.0, observe_focus=False,
                         out_dir=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
 
 
 def test_pictures_without_an_object_are_left_out():
     birds = load("birds", count=4, size=32, source="builtin")
-    known = gather(birds)
+    known = load_guidance(birds)
     known = GuidanceSet(known.masks.clone(), known.boxes, known.parts)
     known.masks[1] = 0
-    assert known.with_object().tolist() == [0, 2, 3]
-    maps = with_focus(known, few_updates(birds), birds.images(), torch.full((4,), -1))
+    assert known.object_indices().tolist() == [0, 2, 3]
+    maps = add_focus(known, few_updates(birds), birds.images(), torch.full((4,), -1))
     assert maps.focus.shape == (4, 1, 32, 32) and maps.focus.float().amax() > 0

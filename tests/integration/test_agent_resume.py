@@ -8,14 +8,16 @@ import time
 
 import pytest
 
-from sgpaint.agent.training import configure, train
+from sgpaint.agent.config import configure
+from sgpaint.agent.training import train
 from sgpaint.lab.run import Run, RunError, read_metrics
 
-SMALL = dict(size=32, strokes=10, images=16, updates=14, batch=4, canvases=4, episodes=6, warmup=2, warm=5,
-             reward="mix", evaluate_every=1, evaluate_images=4, checkpoint_every=3, device="cpu", threads=1)
+SMALL = dict(size=32, strokes=10, images=16, updates=14, batch=4, num_envs=4, episodes=6, learning_starts=2, warm=5,
+             rewards="mix", evaluate_every=1, evaluate_images=4, checkpoint_every=3, device="cpu", threads=1)
 PROGRAM = """
 import json, sys
-from sgpaint.agent.training import configure, train
+from sgpaint.agent.config import configure
+from sgpaint.agent.training import train
 train(configure(**json.loads(sys.argv[1])))
 """
 

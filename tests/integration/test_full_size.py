@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sgpaint.agent.trained import load_agent, paint_with
-from sgpaint.agent.training import configure, train
+from sgpaint.agent.config import configure
+from sgpaint.agent.training import train
 from sgpaint.lab import checkpoint
 from sgpaint.lab.config import project_root
 from sgpaint.lab.run import read_metrics
@@ -31,7 +32,7 @@ def test_stretches_end_with_weights_that_paint(tmp_path):
     files = [file for file in (run / "half" / "agent").iterdir() if file.suffix == ".safetensors"]
     assert len(files) == 2 and all(file.stat().st_size <= 16_000_000 for file in files)  # 22 MB of weights
     agent = load_agent(run / "half")
-    assert agent.config.preset == "h100" and "/" not in agent.config.out_dir
+    assert agent.config.preset == "h100" and "/" not in agent.config.machine.out_dir
     assert len(paint_with(agent, torch.rand(3, 32, 32))) == agent.env.strokes
 
 
@@ -45,7 +46,7 @@ def test_the_state_of_a_stretch_fits_through_a_narrow_door(tmp_path, monkeypatch
     newest = checkpoint.latest(tmp_path / "run" / "checkpoints")
     sizes = [file.stat().st_size for file in newest.glob("*.safetensors")]
     assert len(sizes) > 10 and max(sizes) <= 100_000
-    assert train(config, say=lambda _: None).result["updates"] == config.updates  # it goes on from there
+    assert train(config, say=lambda _: None).result["updates"] == config.learning.updates  # it goes on from there
 
 
 def test_a_word_that_is_no_choice_is_refused(tmp_path):

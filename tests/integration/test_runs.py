@@ -10,7 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from sgpaint.agent.trained import load_agent, paint_with
-from sgpaint.agent.training import configure, train
+from sgpaint.agent.config import configure
+from sgpaint.agent.training import train
 from sgpaint.lab.config import ConfigError
 from sgpaint.scene.picture import DataError
 
@@ -56,13 +57,13 @@ def test_a_mistyped_name_is_refused_with_the_nearest(name):
 @pytest.mark.parametrize("value, said", [("many", "got 'many'"), (-5, "got -5"), (True, "got True"), (1.5, "got 1.5")])
 def test_a_value_that_cannot_be_is_refused(name, value, said):
     meant = COUNTS.get(name, "strokes")
-    with pytest.raises(ConfigError, match=f"{meant}: expected|{meant}: Input") as told: given(name, **{meant: value})
-    assert said in str(told.value)
+    with pytest.raises(ConfigError, match=f"{meant}: expected|{meant}: Input") as guidance_of: given(name, **{meant: value})
+    assert said in str(guidance_of.value)
 
 
 def test_all_mistakes_are_told_at_once():
-    with pytest.raises(ConfigError) as told: given("train", strokes=-5, updates=0, presett="small")
-    assert all(word in str(told.value) for word in ("strokes", "updates", "presett"))
+    with pytest.raises(ConfigError) as guidance_of: given("train", strokes=-5, updates=0, presett="small")
+    assert all(word in str(guidance_of.value) for word in ("strokes", "updates", "presett"))
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

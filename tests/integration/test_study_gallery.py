@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from sgpaint.agent.training import configure, train
+from sgpaint.agent.config import configure
+from sgpaint.agent.training import train
 from sgpaint.lab.config import project_root
 from sgpaint.study.gallery import NO_RUNS, hang, run_folders, study_table
 from sgpaint.study.tables import StudyError
@@ -18,7 +19,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 def runs(tmp_path_factory):
     "One tiny training, and what may become of it."
     root = tmp_path_factory.mktemp("runs")
-    few = dict(size=32, images=16, strokes=10, updates=2, batch=4, canvases=4, warmup=1, evaluate_every=1,
+    few = dict(size=32, images=16, strokes=10, updates=2, batch=4, num_envs=4, learning_starts=1, evaluate_every=1,
                evaluate_images=4, checkpoint_every=0, threads=1, device="cpu")
     whole = train(configure(**few, out_dir=str(root / "study/arm a/seed-0")), say=lambda line: None).folder
     for name in ("killed", "no agent", "damaged", "diverged", "rehearsal", HOSTILE): shutil.copytree(whole, root / name)

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpaint.agent.environment import PaintingEnv, Pool, State, Transition
-from sgpaint.agent.buffers import Replay, mirrored, ring_bytes
+from sgpaint.agent.environment import PaintingEnv, Collector, State, Transition
+from sgpaint.agent.buffers import EpisodeBuffer, mirrored, buffer_bytes
 from sgpaint.lab import checkpoint
 
 SIZE = (4, 4)
@@ -14,7 +14,7 @@ SIZE = (4, 4)
 def numbered(lane, start, step, env):
     """A transition that carries in its pixels and its action which painting and which step it is."""
     picture = lambda value: torch.full((3, *SIZE), value / 255)  # noqa: E731
-    action = torch.full((env.outputs,), start + step / 100)
+    action = torch.full((env.action_size,), start + step / 100)
     return picture(start), picture(step), picture(step + 1), action
 
 
@@ -25,7 +25,7 @@ def numbered(lane, start, step, env):
 )
 def test_the_ring_holds_what_a_list_would(lanes, spare, steps, seed, turns):
     env = PaintingEnv(strokes=steps, bundle=1, primitive="block")
-    ring = Replay(env, SIZE, lanes + spare, lanes)
+    ring = EpisodeBuffer(env, SIZE, lanes + spare, lanes)
     coin = torch.Generator().manual_seed(seed)
     rows = {}  # the oracle: number of the painting -> its steps so far
     order, at, started, painting = [], [None] * lanes, 0, [None] * lanes
@@ -66,10 +66,10 @@ def test_the_ring_holds_what_a_list_would(lanes, spare, steps, seed, turns):
 def filled(turns=9, seed=0):
     env = PaintingEnv(strokes=8, bundle=2)
     generator = torch.Generator().manual_seed(seed)
-    pool = Pool(env, lambda n, g: env.reset(torch.rand(n, 3, 16, 16, generator=g)), 3, generator)
-    ring = Replay(env, (16, 16), 7, 3)
+    pool = Collector(env, lambda n, g: env.reset(torch.rand(n, 3, 16, 16, generator=g)), 3, generator)
+    ring = EpisodeBuffer(env, (16, 16), 7, 3)
     for _ in range(turns):
-        last = pool.advance(lambda state: torch.rand(len(state), env.outputs, generator=generator))
+        last = pool.advance(lambda state: torch.rand(len(state), env.action_size, generator=generator))
         ring.add(last)
     return env, pool, ring, last
 
@@ -100,16 +100,16 @@ def test_rounding_is_half_a_level_at_most():
 def test_a_ring_survives_a_checkpoint(tmp_path):
     env, pool, ring, _ = filled()
     checkpoint.save(tmp_path / "ring", {"replay": ring.state_dict()})
-    woken = Replay(env, (16, 16), 7, 3)
+    woken = EpisodeBuffer(env, (16, 16), 7, 3)
     woken.load_state_dict(checkpoint.load(tmp_path / "ring")["replay"])
     for _ in range(5):  # and both go on alike
-        step = pool.advance(lambda state: torch.rand(len(state), env.outputs))
+        step = pool.advance(lambda state: torch.rand(len(state), env.action_size))
         ring.add(step)
         woken.add(step)
     a, b = (r.sample(20, torch.Generator().manual_seed(1)) for r in (ring, woken))
     assert torch.equal(a.state.canvas, b.state.canvas) and torch.equal(a.action, b.action)
     with pytest.raises(ValueError, match="expected shape"):
-        Replay(env, (16, 16), 8, 3).load_state_dict(ring.state_dict())
+        EpisodeBuffer(env, (16, 16), 8, 3).load_state_dict(ring.state_dict())
 
 
 def test_mirrored_transitions_are_still_transitions():
@@ -118,15 +118,15 @@ def test_mirrored_transitions_are_still_transitions():
     many = mirrored(last, env, torch.Generator().manual_seed(0))
     flipped = [torch.equal(a, b.flip(-1)) for a, b in zip(many.state.target, last.state.target, strict=True)]
     assert any(flipped) and not all(flipped)
-    error = (env.next(many.state, many.action).canvas - many.after.canvas).abs()
+    error = (env.transition(many.state, many.action).canvas - many.after.canvas).abs()
     assert (error > 1e-3).float().mean() < 0.005  # a pixel on a tie may differ
 
 
 def test_memory():
     huang = PaintingEnv(strokes=200, bundle=5)
-    assert ring_bytes(800, huang, (128, 128)) <= 1.6 * 2**30
+    assert buffer_bytes(800, huang, (128, 128)) <= 1.6 * 2**30
     env, _, ring, _ = filled()
-    assert ring.nbytes == ring_bytes(7, env, (16, 16))
+    assert ring.nbytes == buffer_bytes(7, env, (16, 16))
 
 
 def test_what_cannot_be_stored_is_refused_and_changes_nothing():
@@ -137,6 +137,6 @@ def test_what_cannot_be_stored_is_refused_and_changes_nothing():
             ring.add(wrong)
         assert all(torch.equal(torch.as_tensor(before[k]), torch.as_tensor(v)) for k, v in ring.state_dict().items())
     with pytest.raises(ValueError, match="lanes"):
-        Replay(env, SIZE, 3, 3)
+        EpisodeBuffer(env, SIZE, 3, 3)
     with pytest.raises(ValueError, match="empty ring"):
-        Replay(env, SIZE, 3, 1).sample(4, torch.Generator())
+        EpisodeBuffer(env, SIZE, 3, 1).sample(4, torch.Generator())

@@ -6,14 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpaint.agent.environment import PaintingEnv, Pool, State
+from sgpaint.agent.environment import PaintingEnv, Collector, State
 from sgpaint.guide.guidance import make_guidance
 from sgpaint.lab.config import ConfigError, build
 from sgpaint.stroke.blend import paint
 from sgpaint.stroke.primitive import PRIMITIVES
 
 SIZE = (16, 24)
-RULES = [dict(primitive=name) for name in PRIMITIVES] + [dict(layout="huang"), dict(layout="nakano")]
+RULES = [dict(primitive=name) for name in PRIMITIVES] + [dict(encoding="huang"), dict(encoding="nakano")]
 
 
 def fresh(env):
@@ -26,9 +26,9 @@ def test_an_episode_from_reset_to_its_end(rules):
     state = env.reset(torch.rand(2, 3, *SIZE))
     for step in range(env.steps):
         assert (state.step == step).all() and not env.terminated(state).any()
-        action = torch.rand(2, env.outputs, requires_grad=True)
-        after = env.next(state, action)
-        assert torch.equal(after.canvas, paint(state.canvas, env.read(action), env.primitive))
+        action = torch.rand(2, env.action_size, requires_grad=True)
+        after = env.transition(state, action)
+        assert torch.equal(after.canvas, paint(state.canvas, env.decode(action), env.primitive))
         assert after.canvas.dtype == torch.float32 and after.target is state.target
         slope, = torch.autograd.grad((after.canvas - after.target).square().mean(), action)
         assert slope.isfinite().all() and slope.abs().sum() > 0
@@ -39,9 +39,9 @@ def test_an_episode_from_reset_to_its_end(rules):
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: next(iter(rules.values())))
 def test_a_mirrored_world_is_a_world(rules):
     env = PaintingEnv(strokes=4, bundle=2, **rules)
-    state = env.next(env.reset(torch.rand(3, 3, *SIZE)), torch.rand(3, env.outputs))
-    action = torch.rand(3, env.outputs)
-    one, other = env.next(state.mirror(), env.mirror(action)), env.next(state, action).mirror()
+    state = env.transition(env.reset(torch.rand(3, 3, *SIZE)), torch.rand(3, env.action_size))
+    action = torch.rand(3, env.action_size)
+    one, other = env.transition(state.mirror(), env.mirror(action)), env.transition(state, action).mirror()
     different = ((one.canvas - other.canvas).abs() > 1e-3).float().mean()  # a pixel on a tie may differ
     assert different < 0.005
     assert torch.allclose(env.mirror(env.mirror(action)), action, atol=1e-6)
@@ -50,8 +50,8 @@ def test_a_mirrored_world_is_a_world(rules):
 def test_planes_are_canvas_target_step_place_and_the_maps_that_are_seen():
     env = PaintingEnv(strokes=4, bundle=2, sees=("mask", "focus"))
     guidance = make_guidance((torch.rand(2, 1, *SIZE) > 0.3).float(), SIZE, focus=torch.rand(2, 1, *SIZE))
-    state = env.next(env.reset(torch.rand(2, 3, *SIZE), guidance), torch.rand(2, env.outputs))
-    planes = env.planes(state, before=torch.zeros_like(state.canvas))
+    state = env.transition(env.reset(torch.rand(2, 3, *SIZE), guidance), torch.rand(2, env.action_size))
+    planes = env.observe(state, before=torch.zeros_like(state.canvas))
     assert planes.shape == (2, 14, *SIZE)
     assert (planes[:, :3] == 0).all() and torch.equal(planes[:, 3:6], state.canvas)
     assert torch.equal(planes[:, 6:9], state.target) and (planes[:, 9] == 0.5).all()
@@ -69,23 +69,23 @@ def test_two_levels_are_eq_3_then_eq_4(blend_mode, foreground, seed):
     mask = (torch.rand(1, 1, *SIZE, generator=generator) > 0.3).float()
     state = env.reset(torch.rand(1, 3, *SIZE, generator=generator), make_guidance(mask, SIZE))
     state = State(torch.rand(1, 3, *SIZE, generator=generator), state.target, state.step, state.guidance)
-    action = torch.rand(1, env.outputs, generator=generator)
+    action = torch.rand(1, env.action_size, generator=generator)
     canvas = state.canvas
-    for stroke, layer in zip(env.read(action)[0], env.layers, strict=True):
+    for stroke, layer in zip(env.decode(action)[0], env.levels, strict=True):
         own = mask if layer else 1 - mask
         alpha = paint(torch.zeros(1, 3, *SIZE), torch.cat([stroke[:-3], torch.ones(3)]).view(1, 1, -1))[:, :1]
         inked = paint(torch.zeros(1, 3, *SIZE), stroke.view(1, 1, -1))
         erased = alpha * own if blend_mode == "masked" else alpha
         canvas = canvas * (1 - erased) + inked * own
-    assert torch.allclose(env.next(state, action).canvas, canvas, atol=2e-4)
+    assert torch.allclose(env.transition(state, action).canvas, canvas, atol=2e-4)
 
 
 @pytest.mark.parametrize("blend_mode", ["paper", "masked"])
 def test_a_mirrored_world_of_two_levels_is_a_world(blend_mode):
     env = PaintingEnv(strokes=5, blend_mode=blend_mode, sees=("mask",))
     guidance = make_guidance((torch.rand(3, 1, *SIZE) > 0.5).float(), SIZE)
-    state, action = env.reset(torch.rand(3, 3, *SIZE), guidance), torch.rand(3, env.outputs)
-    one, other = env.next(state.mirror(), env.mirror(action)), env.next(state, action).mirror()
+    state, action = env.reset(torch.rand(3, 3, *SIZE), guidance), torch.rand(3, env.action_size)
+    one, other = env.transition(state.mirror(), env.mirror(action)), env.transition(state, action).mirror()
     assert ((one.canvas - other.canvas).abs() > 1e-3).float().mean() < 0.005
     assert torch.allclose(one.guidance.box, other.guidance.box, atol=1e-6)
 
@@ -96,12 +96,12 @@ def test_a_pool_against_one_painting_at_a_time(batch, bundles, mixed, seed):
     env = PaintingEnv(strokes=bundles, bundle=1, primitive="block")
     generator = torch.Generator().manual_seed(seed)
     actions = torch.Generator().manual_seed(seed)
-    pool = Pool(env, fresh(env), batch, generator, mixed)
+    pool = Collector(env, fresh(env), batch, generator, mixed)
     before, previous = pool.state, None
     for _ in range(3 * bundles):
         state, action, after, terminated = pool.advance(lambda s: torch.rand(len(s), 7, generator=actions))
         for i in range(batch):
-            alone = env.next(state[i:i + 1], action[i:i + 1])
+            alone = env.transition(state[i:i + 1], action[i:i + 1])
             assert torch.allclose(after.canvas[i:i + 1], alone.canvas, atol=1e-6)
             assert after.step[i] == state.step[i] + 1 <= bundles
             assert terminated[i] == (after.step[i] == bundles)
@@ -120,12 +120,12 @@ def test_a_pool_against_one_painting_at_a_time(batch, bundles, mixed, seed):
 
 def test_a_pool_goes_on_where_it_stopped():
     env = PaintingEnv(strokes=6, bundle=2)
-    policy = lambda state: torch.full((len(state), env.outputs), 0.3)  # noqa: E731
-    pool = Pool(env, fresh(env), 5, torch.Generator().manual_seed(2))
+    policy = lambda state: torch.full((len(state), env.action_size), 0.3)  # noqa: E731
+    pool = Collector(env, fresh(env), 5, torch.Generator().manual_seed(2))
     pool.advance(policy)
     kept = copy.deepcopy(pool.state_dict())
     ahead = [pool.advance(policy) for _ in range(7)][-1]
-    woken = Pool(env, fresh(env), 5, torch.Generator())
+    woken = Collector(env, fresh(env), 5, torch.Generator())
     woken.load_state_dict(kept)
     again = [woken.advance(policy) for _ in range(7)][-1]
     assert torch.equal(ahead.after.canvas, again.after.canvas) and torch.equal(ahead.after.target, again.after.target)
@@ -139,7 +139,7 @@ def test_floats_do_not_drift_and_truncated_bytes_do():
     for _ in range(env.steps):
         action = torch.rand(2, 5, 13)
         action[..., 8:10] *= 0.1
-        wide, cut = (env.next(s, action.flatten(1)) for s in (wide, cut))
+        wide, cut = (env.transition(s, action.flatten(1)) for s in (wide, cut))
         cut = State((cut.canvas * 255).byte() / 255, cut.target, cut.step)
         truth = paint(truth, action.double())
     assert (wide.canvas - truth).abs().mean() < 1e-4 / 255 * 25
@@ -148,8 +148,8 @@ def test_floats_do_not_drift_and_truncated_bytes_do():
 
 @pytest.mark.parametrize("wrong, message", [
     (dict(strokes=12, bundle=5), "multiple of bundle"), (dict(strokes=-5), "positive"), (dict(bundle=0), "positive"),
-    (dict(background="grey"), "'black' or 'white'"), (dict(layout="public"), "'huang' or 'nakano'"),
-    (dict(primitive="circle", layout="huang"), "use layout 'absolute'"), (dict(primitive="spiral"), "unknown name"),
+    (dict(background="grey"), "'black' or 'white'"), (dict(encoding="public"), "'huang' or 'nakano'"),
+    (dict(primitive="circle", encoding="huang"), "use layout 'absolute'"), (dict(primitive="spiral"), "unknown name"),
 ])
 def test_rules_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):

@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from sgpaint.agent.algorithms import Game, Learner, act
-from sgpaint.agent.environment import Pool
-from sgpaint.agent.buffers import Replay, mirrored
+from sgpaint.agent.environment import Collector
+from sgpaint.agent.buffers import EpisodeBuffer, mirrored
 from sgpaint.agent.rewards import L2
-from sgpaint.agent.training import build_episode, build_players, configure, distance_at, recipe_of
+from sgpaint.agent.config import build_env, configure
+from sgpaint.agent.training import build_players, distance_at, recipe_of
 from sgpaint.guide.guidance import Guidance
 
 SIZE, BATCH = 32, 6
@@ -14,12 +15,12 @@ SIZE, BATCH = 32, 6
 
 def nowhere(preset, **choices):
     "A game of a preset whose networks are on the device meta, and what draws its pictures."
-    config = configure(preset, size=SIZE, strokes=20, batch=BATCH, canvases=BATCH, compile=False, acts=1, every=1,
+    config = configure(preset, size=SIZE, strokes=20, batch=BATCH, num_envs=BATCH, compile=False, collect_steps=1, every=1,
                        episodes=0 if preset == "h100-small" else 2 * BATCH, **choices)
-    env = build_episode(config)
+    env = build_env(config)
     players = build_players(config, env).to("meta")
     scales = dict.fromkeys(("l2", "wgan"), 1.0)
-    game = Game(env, players, recipe_of(config), distance_at(config, players, scales, config.updates))
+    game = Game(env, players, recipe_of(config), distance_at(config, players, scales, config.learning.updates))
 
     def fresh(n, generator):
         mask = torch.empty(n, 1, SIZE, SIZE, device="meta")
@@ -32,15 +33,15 @@ def nowhere(preset, **choices):
 def test_no_step_and_no_update_waits_for_the_device(preset, monkeypatch):
     config, game, fresh = nowhere(preset)
     generator = torch.Generator().manual_seed(0)
-    pool = Pool(game.env, fresh, config.canvases, generator, mixed=not config.lockstep)
-    ring = Replay(game.env, (SIZE, SIZE), config.episodes, config.canvases, "meta") if config.episodes else None
+    pool = Collector(game.env, fresh, config.collection.num_envs, generator, mixed=not config.collection.lockstep)
+    ring = EpisodeBuffer(game.env, (SIZE, SIZE), config.collection.buffer_episodes, config.collection.num_envs, "meta") if config.collection.buffer_episodes else None
     learner = Learner(game)
     for _ in range(2 * game.env.steps + 1):  # every painting begins anew at least twice
         step = pool.taken.clone()
         t = pool.advance(lambda state: act(game, state))
         if ring is not None:
             ring.add(t, step)
-            t = ring.sample(config.batch, generator, "meta")
+            t = ring.sample(config.learning.batch, generator, "meta")
     batch = mirrored(t, game.env, generator)
     learner.update(batch)  # an optimizer makes its own tensors once
     monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("a constant is carried to the device"))
@@ -55,5 +56,5 @@ def test_meta_does_notice_a_question():
         def __call__(self, canvas, target, guidance=None):
             return super().__call__(canvas, target) if canvas.amax() <= 1 else canvas.sum((1, 2, 3))
     game.distance = Asking()
-    t = Pool(game.env, fresh, BATCH, torch.Generator()).advance(lambda state: act(game, state))
+    t = Collector(game.env, fresh, BATCH, torch.Generator()).advance(lambda state: act(game, state))
     with pytest.raises(RuntimeError, match="meta"): Learner(game).update(t)

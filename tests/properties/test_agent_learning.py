@@ -5,13 +5,14 @@ import itertools
 import pytest
 import torch
 
-from sgpaint.agent.algorithms import (
-    ALGORITHMS, Game, Learner, Players, Recipe, act, learner_state, play, restore_learner)
-from sgpaint.agent.environment import PaintingEnv, Pool, Transition
-from sgpaint.agent.attention import LookingActor
+from sgpaint.agent.algorithms import ALGORITHMS, Game, Learner, Players, Recipe, act, learner_state, restore_learner
+from sgpaint.agent.environment import rollout
+from sgpaint.agent.environment import PaintingEnv, Collector, Transition
+from sgpaint.agent.attention import AttentionActor
 from sgpaint.agent.networks import Critic, Discriminator
 from sgpaint.agent.rewards import L2, WGAN, Mixture
-from sgpaint.agent.training import PRESETS, Session, collect, configure, learn
+from sgpaint.agent.config import PRESETS, configure
+from sgpaint.agent.training import Session, collect, learn
 from sgpaint.lab.config import ConfigError
 from sgpaint.lab.machine import seed_everything
 from sgpaint.scene.procedural import draw_images
@@ -25,11 +26,11 @@ def eager(monkeypatch):
     seed_everything(0)
 
 
-def new_game(algorithm="model", reward="l2", scale=0.02, before=False, **recipe):
+def new_game(algorithm="model", rewards="l2", scale=0.02, before=False, **recipe):
     "A game of the small networks, whose distance is l2, wgan or half of each."
     actions = EPISODE.outputs if algorithm != "model" else 0
     critic = Critic("small", planes=12 if before else 9, actions=actions, patch=algorithm == "patchq")
-    players = Players(LookingActor(5), critic, None if reward == "l2" else Discriminator("small"))
+    players = Players(AttentionActor(5), critic, None if reward == "l2" else Discriminator("small"))
     l2, wgan = L2(), None if reward == "l2" else WGAN(players.slow["discriminator"])
     distance = {"l2": l2, "wgan": wgan, "mix": Mixture([(0.5, l2), (0.5, wgan)]) if wgan else l2}[reward]
     rates = dict(polyak=0.01, actor_lr=1e-3, clip=1.0, before=before)
@@ -58,7 +59,7 @@ def same(a, b):
 def test_the_rewards_of_a_whole_painting_telescope(reward):
     game, target = new_game(reward=reward, scale=0.3), torch.rand(3, 3, 32, 32)
     with torch.no_grad():
-        states = [EPISODE.reset(target), *(state for state, _ in play(EPISODE, lambda s: act(game, s), target))]
+        states = [EPISODE.reset(target), *(state for state, _ in rollout(EPISODE, lambda s: act(game, s), target))]
         total = sum(game.reward(a, b) for a, b in itertools.pairwise(states))
         fell = game.distance(states[0].canvas, target) - game.distance(states[-1].canvas, target)
     torch.testing.assert_close(total, fell / game.scale, rtol=1e-4, atol=1e-4)
@@ -67,7 +68,7 @@ def test_the_rewards_of_a_whole_painting_telescope(reward):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_one_network_learns_at_a_time(algorithm):
     reward = "l2" if algorithm == "patchq" else "mix"
-    learner = Learner(new_game(algorithm, reward, lookahead=False))
+    learner = Learner(new_game(algorithm, reward, bootstrap_next=False))
     live, slow = learner.game.players.live, learner.game.players.slow
     seen, resting = [], values(slow)
 
@@ -95,18 +96,18 @@ def test_one_network_learns_at_a_time(algorithm):
 @pytest.mark.parametrize("before", [False, True])
 def test_what_a_critic_may_see(algorithm, lookahead, before):
     if before and not (lookahead and algorithm == "model"):
-        with pytest.raises(ValueError, match="before"): Recipe(algorithm, lookahead=lookahead, before=before)
+        with pytest.raises(ValueError, match="before"): Recipe(algorithm, bootstrap_next=lookahead, before=before)
         with pytest.raises(ConfigError, match="before"):
-            configure(algorithm=algorithm, lookahead=lookahead, before=before)
+            configure(algorithm=algorithm, bootstrap_next=lookahead, before=before)
         return
-    learner = Learner(new_game(algorithm, lookahead=lookahead, before=before))
+    learner = Learner(new_game(algorithm, bootstrap_next=lookahead, before=before))
     metrics = learner.update(step_of(learner.game, torch.rand(4, 3, 32, 32)))
     assert metrics["critic_norm"] > 0 and metrics["actor_norm"] > 0 and all(x.isfinite() for x in metrics.values())
 
 
 @pytest.mark.parametrize("lookahead", [False, True])
 def test_the_critic_learns_equation_three(lookahead):
-    learner = Learner(new_game(lookahead=lookahead))
+    learner = Learner(new_game(bootstrap_next=lookahead))
     game, t = learner.game, step_of(learner.game, torch.rand(4, 3, 32, 32))
     live, slow = game.players.live, game.players.slow
     with torch.no_grad():
@@ -120,7 +121,7 @@ def test_the_critic_learns_equation_three(lookahead):
 
 
 def test_a_restored_learner_goes_on_alike():
-    first, second = (Learner(new_game(reward="mix")) for _ in range(2))
+    first, second = (Learner(new_game(rewards="mix")) for _ in range(2))
     steps = [step_of(first.game, torch.rand(2, 3, 32, 32)) for _ in range(2)]
     first.update(steps[0])
     restore_learner(second, copy.deepcopy(learner_state(first)))
@@ -135,7 +136,7 @@ def smallest(preset, **choices):
     "A session of a preset at smoke size on built-in birds, its ring filled as far as the preset's warm-up says."
     config = configure(preset, smoke=True, dataset="birds", source="builtin", device="cpu", **choices)
     session = Session(config)
-    collect(session, config.warmup)
+    collect(session, config.collection.learning_starts)
     return session
 
 
@@ -165,12 +166,12 @@ def test_one_picture_can_be_learned(algorithm):
     bird = torch.as_tensor(draw_images("birds", [3], (32, 32))).float() / 255
     free = algorithm != "model"                                # a critic must see strokes of many kinds first: noise
     if free: seed_everything(1)                                # without the renderer not every seed gets anywhere
-    learner = Learner(new_game(algorithm, scale=0.2, lookahead=False, actor_lr=3e-4 if free else 1e-3))
+    learner = Learner(new_game(algorithm, scale=0.2, bootstrap_next=False, actor_lr=3e-4 if free else 1e-3))
     game, errors = learner.game, []
-    pool = Pool(EPISODE, lambda n, _: EPISODE.reset(bird.expand(n, -1, -1, -1)), 8, torch.Generator().manual_seed(0))
+    pool = Collector(EPISODE, lambda n, _: EPISODE.reset(bird.expand(n, -1, -1, -1)), 8, torch.Generator().manual_seed(0))
 
     def error():
-        *_, (state, _) = play(EPISODE, lambda s: act(game, s), bird)
+        *_, (state, _) = rollout(EPISODE, lambda s: act(game, s), bird)
         return L2()(state.canvas, bird).item()
 
     def policy(state):

@@ -6,7 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpaint.agent.networks import PRESETS, Actor, Critic, Discriminator, TReLU, coordinates, count, fold, macs
+from sgpaint.agent.config import PRESETS
+from sgpaint.agent.networks import Actor, Critic, Discriminator, TReLU, count, fold, macs
+from sgpaint.agent.environment import coordinates
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40))

@@ -13,7 +13,8 @@ from PIL import Image
 
 from sgpaint.search.objective import Constraints
 from sgpaint.search.optimize import optimize
-from sgpaint.agent.paint import working_copy, parse_colour, parse_palette, main, paint, working_size
+from sgpaint.agent.paint import paint, working_copy, working_size
+from sgpaint.cli import main, parse_colour, parse_palette
 from sgpaint.guide.segment import Segmenter
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from sgpaint.agent.trained import Agent, paint_polished, paint_with, shipped_agent
-from sgpaint.agent.training import build_episode, build_players, configure
+from sgpaint.agent.config import build_env, configure
+from sgpaint.agent.training import build_players
 from sgpaint.scene.procedural import draw
 
 
@@ -34,7 +35,7 @@ def test_steps_may_be_none_and_counts_are_checked():
 
 def test_a_guided_agent_is_refused():
     config = configure("guided", smoke=True)
-    env = build_episode(config)
+    env = build_env(config)
     agent = Agent(build_players(config, env).live["actor"].eval(), env, config)
     with pytest.raises(ValueError, match="without guidance; use paint_with"):
         paint_polished(agent, torch.rand(3, 32, 32))

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgpaint.agent.networks import Discriminator
-from sgpaint.agent.rewards import L2, WGAN, Mixture, WarmStart, calibrate
-from sgpaint.lab.objectives import wgan_critic_loss
+from sgpaint.agent.rewards import L2, WGAN, Mixture, WarmStart, reward_scale
+from sgpaint.agent.discriminators import wgan_critic_loss
 
 
 def distances():
@@ -72,7 +72,7 @@ def test_a_warm_start_fades_from_the_first_to_the_second(update, until, over):
 def test_calibrated_parts_have_spread_one():
     film, target = torch.rand(4, 5, 3, 32, 32), torch.rand(4, 3, 32, 32)
     for distance in distances().values():
-        spread = calibrate(distance, film, target)
-        assert calibrate(Mixture([(1 / spread, distance)]), film, target) == pytest.approx(1, rel=1e-3)
+        spread = reward_scale(distance, film, target)
+        assert reward_scale(Mixture([(1 / spread, distance)]), film, target) == pytest.approx(1, rel=1e-3)
     with pytest.raises(ValueError, match="rewards that differ"):
-        calibrate(L2(), target[:, None].expand(-1, 3, -1, -1, -1), target)
+        reward_scale(L2(), target[:, None].expand(-1, 3, -1, -1, -1), target)

@@ -13,8 +13,9 @@ from torch.testing import assert_close
 
 from sgpaint.agent.networks import fold
 from sgpaint.agent.trained import Agent, paint_with
-from sgpaint.agent.training import build_episode, build_players, configure
-from sgpaint.guide.guidance import MOST
+from sgpaint.agent.config import build_env, configure
+from sgpaint.agent.training import build_players
+from sgpaint.guide.guidance import MAX_INSTANCES
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import bounds, random_strokes
 from sgpaint.explore.drawing import (
@@ -25,7 +26,8 @@ from sgpaint.explore.widget import WidgetError
 unit = st.floats(0, 1)
 paths = st.lists(st.tuples(st.floats(-0.5, 1.5), st.floats(-0.5, 1.5)), min_size=1, max_size=30)
 inside = st.lists(st.tuples(unit, unit), min_size=1, max_size=6)
-scribbles = st.fixed_dictionaries({"instance": st.integers(0, MOST), "radius": st.floats(1e-3, 0.5), "points": inside})
+scribbles = st.fixed_dictionaries({"instance": st.integers(0, MAX_INSTANCES),
+                                    "radius": st.floats(1e-3, 0.5), "points": inside})
 
 
 def numbers(*shape, seed=0):
@@ -184,7 +186,7 @@ def test_the_optimizer_races_on_any_picture(size):
 
 def novice(**choices):
     config = configure("guided" if "see_mask" in choices else "small", size=32, smoke=True, device="cpu", **choices)
-    env = build_episode(config)
+    env = build_env(config)
     return Agent(fold(build_players(config, env).live["actor"].eval()), env, config)
 
 
@@ -231,7 +233,8 @@ def test_what_is_covered_is_what_the_scribbles_say(acts):
         if isinstance(act, str): getattr(brush, act)()
         else: brush.scribble(act["points"], act["instance"], act["radius"])
         labels = label_map(brush.marks, (9, 13))
-        assert brush.coverage == {str(k): (labels == k).mean() for k in range(1, MOST + 1) if (labels == k).any()}
+        there = [k for k in range(1, MAX_INSTANCES + 1) if (labels == k).any()]
+        assert brush.coverage == {str(k): (labels == k).mean() for k in there}
         masks = brush.masks
         assert tuple(masks.shape) == (len(brush.coverage), 9, 13)
         assert (masks.sum(0) == torch.from_numpy(labels > 0)).all(), "every marked pixel in one mask"
@@ -243,7 +246,8 @@ GOOD = {"instance": 1, "radius": 0.1, "points": [[0.5, 0.5]]}
 
 
 @pytest.mark.parametrize("bad", [
-    None, 3, "all", [1], [{}], [GOOD | {"colour": 1}], [GOOD | {"instance": MOST + 1}], [GOOD | {"instance": -1}],
+    None, 3, "all", [1], [{}], [GOOD | {"colour": 1}], [GOOD | {"instance": MAX_INSTANCES + 1}],
+    [GOOD | {"instance": -1}],
     [GOOD | {"instance": 2.5}], [GOOD | {"instance": "1"}], [GOOD | {"radius": 0}], [GOOD | {"radius": 0.6}],
     [GOOD | {"radius": math.nan}], [GOOD | {"radius": "wide"}], [GOOD | {"points": []}],
     [GOOD | {"points": [[0, math.inf]]}], [GOOD | {"points": [[0, 1, 2]]}], [GOOD | {"points": "line"}],
@@ -258,8 +262,8 @@ def test_marks_that_are_no_scribbles(bad):
     assert (brush.marks, brush.coverage) == before and brush.error
 
 
-@pytest.mark.parametrize("name, bad", [("instance", 0), ("instance", MOST + 1), ("instance", 1.5), ("radius", 0.0),
-                                       ("radius", math.nan), ("radius", 0.51), ("erase", "yes")])
+@pytest.mark.parametrize("name, bad", [("instance", 0), ("instance", MAX_INSTANCES + 1), ("instance", 1.5),
+                                       ("radius", 0.0), ("radius", math.nan), ("radius", 0.51), ("erase", "yes")])
 def test_a_mask_brush_that_is_none(name, bad):
     brush = MaskBrush(numbers(3, 6, 6))
     before = getattr(brush, name)
@@ -272,7 +276,7 @@ def test_masks_are_what_a_guided_agent_takes():
     brush = MaskBrush(picture)
     brush.scribble([(0.2, 0.5), (0.3, 0.5)], 3, 0.2)
     brush.scribble([(0.7, 0.5)], 5, 0.2)
-    painting = paint_with(novice(see_mask=True, masks="truth"), picture, masks=brush.masks)
+    painting = paint_with(novice(observe_mask=True, masks="truth"), picture, masks=brush.masks)
     assert painting.blend_mode == "masked" and len(painting.masks) == 2
     confined = replace(painting, layer=torch.ones_like(painting.layer), masks=brush.masks, instance=None)
     assert confined.render()[:, brush.masks.amax(0) == 0].abs().max() == 0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from sgpaint.guide.align import padded, pixel_matrix, theta, zoom, zoom_eq21
+from sgpaint.guide.align import pad_box, pixel_matrix, theta, zoom, zoom_eq21
 from sgpaint.scene.record import tight_box
 
 corners = st.floats(-1.5, 1.5, allow_subnormal=False)
@@ -107,7 +107,7 @@ def test_eq11_is_the_inverse_of_eq21(box, old, new):
 
 
 @pytest.mark.parametrize("bad", [[0, 0, 0, 1], [0, 0, 1, -0.5], [0, float("nan"), 1, 1], [float("inf"), 0, 1, 1]])
-@pytest.mark.parametrize("call", [theta, lambda b: zoom(torch.ones(2, 1, 4, 4), b), lambda b: padded(b, 0.1),
+@pytest.mark.parametrize("call", [theta, lambda b: zoom(torch.ones(2, 1, 4, 4), b), lambda b: pad_box(b, 0.1),
                                   lambda b: zoom_eq21(torch.ones(2, 1, 4, 4), b)])
 def test_a_box_without_area_or_place_is_named(bad, call):
     with pytest.raises(ValueError, match="box 1: expected finite x, y, w, h with w > 0 and h > 0"):
@@ -145,7 +145,7 @@ def test_tight_boxes_hold_every_pixel_and_no_more(batch, size, seed):
 @given(boxes, st.floats(-0.4, 3, allow_subnormal=False))
 def test_padding_keeps_the_centre(box, margin):
     box = torch.tensor(box)
-    wide = padded(box, margin)
+    wide = pad_box(box, margin)
     assert_close(wide[:, :2] + wide[:, 2:] / 2, box[:, :2] + box[:, 2:] / 2, atol=1e-4, rtol=1e-5)
     assert_close(wide[:, 2:], box[:, 2:] * (1 + 2 * margin), atol=1e-5, rtol=1e-5)
 
@@ -153,4 +153,4 @@ def test_padding_keeps_the_centre(box, margin):
 @pytest.mark.parametrize("margin", [-0.5, -1, float("nan"), float("inf")])
 def test_a_margin_that_leaves_nothing(margin):
     with pytest.raises(ValueError, match="above -0.5"):
-        padded(torch.tensor([[0.0, 0, 1, 1]]), margin)
+        pad_box(torch.tensor([[0.0, 0, 1, 1]]), margin)

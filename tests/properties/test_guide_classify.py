@@ -11,15 +11,15 @@ from sgpaint.guide.classify import (
     AdaptedExpert,
     Expert,
     accuracy,
-    answers,
+    class_logits,
     check_classes,
-    confusion,
+    confusion_matrix,
     efficientnet,
-    expert_for,
+    cached_expert,
     load_expert,
     new_expert,
     save_expert,
-    step_together,
+    expert_train_step,
     timm_expert,
     train_expert,
 )
@@ -64,7 +64,7 @@ def test_training_leaves_the_global_random_state_alone(patches):
 def test_any_size_and_aspect():
     expert = new_expert(5, device="cpu")
     assert expert(torch.rand(2, 3, 40, 90)).shape == (2, 5)
-    assert answers(expert, torch.rand(3, 3, 100, 70), batch=2).shape == (3, 5)
+    assert class_logits(expert, torch.rand(3, 3, 100, 70), batch=2).shape == (3, 5)
 
 
 def test_a_part_counts_wherever_it_is():
@@ -95,7 +95,7 @@ def test_the_table_of_confusion_by_hand():
             return torch.stack([1 - bright, torch.zeros_like(bright), bright], 1) + self.bias
 
     images = torch.tensor([0, 255, 255, 0], dtype=torch.uint8).view(4, 1, 1, 1).expand(-1, 3, 8, 8)
-    table = confusion(Bright(), images, torch.tensor([0, 2, 1, 1]))
+    table = confusion_matrix(Bright(), images, torch.tensor([0, 2, 1, 1]))
     assert table.tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 1]]
     assert accuracy(Bright(), images, torch.tensor([0, 2, 1, 1])) == 0.5
 
@@ -123,24 +123,24 @@ def test_pictures_that_cannot_be(patches):
     with pytest.raises(ValueError, match="of bytes"): train_expert(patches[0].float(), patches[1], 3, device="cpu")
     with pytest.raises(ValueError, match="1 or more"): train_expert(*patches, 3, updates=0, device="cpu")
     expert = new_expert(3, device="cpu")
-    with pytest.raises(ValueError, match="divide bytes by 255"): answers(expert, patches[0].float())
-    with pytest.raises(ValueError, match="one picture or more"): answers(expert, patches[0][:0])
+    with pytest.raises(ValueError, match="divide bytes by 255"): class_logits(expert, patches[0].float())
+    with pytest.raises(ValueError, match="one picture or more"): class_logits(expert, patches[0][:0])
 
 
 def test_one_step_beside_an_agent(patches):
     expert = new_expert(3, device="cpu")
     optimizer = torch.optim.AdamW(expert.parameters(), 3e-3)
     images, labels = patches[0][:16].float() / 255, patches[1][:16]
-    seen = [step_together(expert, optimizer, images, labels)["loss"] for _ in range(12)]
+    seen = [expert_train_step(expert, optimizer, images, labels)["loss"] for _ in range(12)]
     assert seen[-1] < 0.9 * seen[0] and not expert.training and expert.seen.tolist() == [72, 60, 60]
     assert all(p.grad is not None for p in expert.parameters())
 
 
 def test_one_expert_for_one_content(capsys):
     scenes = load("birds", "train", 32, count=12, source="builtin")
-    first = expert_for(scenes, updates=2, batch=4, device="cpu")
-    second = expert_for(scenes, updates=2, batch=4, device="cpu")
-    expert_for(scenes, updates=2, batch=4, seed=1, device="cpu")
+    first = cached_expert(scenes, updates=2, batch=4, device="cpu")
+    second = cached_expert(scenes, updates=2, batch=4, device="cpu")
+    cached_expert(scenes, updates=2, batch=4, seed=1, device="cpu")
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("expert")]
     assert ["trained" in line for line in said] == [True, False, True] and "built-in birds" in said[0]
     weights = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
@@ -151,14 +151,15 @@ def test_a_set_without_classes_has_no_expert(tmp_path):
     from PIL import Image
 
     for i in range(4): Image.new("RGB", (20, 20), (60 * i, 0, 0)).save(tmp_path / f"{i}.png")
-    with pytest.raises(ValueError, match="names no classes"): expert_for(load("folder", size=16, root=str(tmp_path)))
+    with pytest.raises(ValueError, match="names no classes"): cached_expert(load("folder", size=16, root=str(tmp_path)))
 
 
 def test_save_and_load(tmp_path, patches):
     expert = train_expert(*patches, 3, updates=2, batch=4, device="cpu")
     save_expert(expert, tmp_path / "net")
     again = load_expert(tmp_path / "net", "cpu")
-    assert torch.equal(answers(again, patches[0]), answers(expert, patches[0])) and torch.equal(again.seen, expert.seen)
+    assert torch.equal(class_logits(again, patches[0]), class_logits(expert, patches[0]))
+    assert torch.equal(again.seen, expert.seen)
     save_segmenter(new_segmenter(device="cpu"), tmp_path / "other")
     with pytest.raises(CheckpointError, match="no expert"): load_expert(tmp_path / "other")
 
@@ -228,7 +229,7 @@ def test_a_pretrained_expert_by_a_stand_in(stand_ins, make, side):
     assert whole.side == side and whole(images).shape == (3, 1000) and not whole.training
     check_classes(whole, torch.tensor([999]))
     with pytest.raises(ValueError, match="never seen class 4"): check_classes(new, torch.tensor([4]))
-    step_together(new, torch.optim.SGD(new.parameters(), 0.1), images, torch.tensor([4, 4, 1]))
+    expert_train_step(new, torch.optim.SGD(new.parameters(), 0.1), images, torch.tensor([4, 4, 1]))
     check_classes(new, torch.tensor([4, 1]))
     assert new(images).shape == (3, 5)
     with pytest.raises(ConfigError, match="efficientnet_b0"): make("eficientnet_b0")

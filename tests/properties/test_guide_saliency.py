@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
-from sgpaint.guide.saliency import edges, energy_inside, focus_distance, guided_maps, normalised
+from sgpaint.guide.saliency import edge_maps, energy_inside, focus_distance, guided_maps, normalise_maps
 
 
 class GuidedReLU(torch.autograd.Function):
@@ -83,7 +83,7 @@ def by_hand(expert, act, images, classes):
     expert.act = Wrapped(act.apply)
     pixels = images.clone().requires_grad_()
     scores = expert(pixels)[range(len(images)), classes]
-    return normalised(torch.autograd.grad(scores.sum(), pixels)[0])
+    return normalise_maps(torch.autograd.grad(scores.sum(), pixels)[0])
 
 
 @given(st.integers(0, 9999), st.booleans(), st.booleans(), st.integers(1, 7))
@@ -110,7 +110,7 @@ def test_relu_and_silu_may_be_mixed():
     pixels = images.clone().requires_grad_()
     scores = reference(pixels)[range(len(images)), classes]
     assert_close(guided_maps(expert, images, classes, swish="extension"),
-                 normalised(torch.autograd.grad(scores.sum(), pixels)[0]))
+                 normalise_maps(torch.autograd.grad(scores.sum(), pixels)[0]))
 
 
 def test_the_plain_gradient_is_the_plain_gradient():
@@ -120,7 +120,7 @@ def test_the_plain_gradient_is_the_plain_gradient():
         pixels = images.clone().requires_grad_()
         scores = expert(pixels)[range(len(images)), classes]
         assert_close(guided_maps(expert, images, classes, "gradient"),
-                     normalised(torch.autograd.grad(scores.sum(), pixels)[0]))
+                     normalise_maps(torch.autograd.grad(scores.sum(), pixels)[0]))
 
 
 @pytest.mark.parametrize(("act", "name"), [
@@ -230,17 +230,17 @@ def test_a_refusal_leaves_the_expert_as_it_was():
 @given(st.integers(1, 4), st.integers(0, 99), st.floats(1e-6, 1e6))
 def test_maps_lie_between_zero_and_one_whatever_the_scale(batch, seed, scale):
     gradients = torch.randn(batch, 3, 5, 6, generator=torch.Generator().manual_seed(seed))
-    found = normalised(gradients * scale)
-    assert_close(found, normalised(gradients))
+    found = normalise_maps(gradients * scale)
+    assert_close(found, normalise_maps(gradients))
     assert_close(found.amax((1, 2, 3)), torch.ones(batch))
     assert found.min() >= 0
-    assert not normalised(0 * gradients).any()
+    assert not normalise_maps(0 * gradients).any()
 
 
 def test_edges_are_where_the_step_is():
     step = torch.zeros(1, 3, 8, 8)
     step[..., 4:] = 1
-    found = edges(step)
+    found = edge_maps(step)
     assert_close(found[0, 0, :, 3:5], torch.ones(8, 2), atol=1e-3, rtol=0)
     assert found[..., :2].max() < 1e-2
 

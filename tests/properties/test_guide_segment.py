@@ -14,20 +14,20 @@ from sgpaint.guide.segment import (
     AdaptedSegmenter,
     Segmenter,
     box_iou,
-    filled,
+    with_predicted_mask,
     fingerprint,
-    held_out_figures,
+    evaluate_segmenter,
     load_segmenter,
-    losses,
-    masks_by,
-    masks_of,
+    segmentation_losses,
+    predicted_masks,
+    true_masks,
     new_segmenter,
     pretrained_segmenter,
     save_segmenter,
     segment,
-    segmenter_for,
+    cached_segmenter,
     train_segmenter,
-    varied,
+    augment,
 )
 from sgpaint.lab.checkpoint import CheckpointError, save
 from sgpaint.lab.config import ConfigError
@@ -106,15 +106,15 @@ def test_a_picture_without_object_counts_for_its_mask_only():
     masks, boxes = torch.zeros(2, 1, 8, 8), torch.tensor([[0.1, 0.1, 0.5, 0.5], [0.0, 0.0, 1.0, 1.0]])
     masks[0, :, 2:5, 2:5] = 1
     far = boxes + torch.tensor([[0.0], [0.4]])
-    of_mask, of_box = losses(torch.zeros(2, 1, 8, 8), far, masks, boxes)
+    of_mask, of_box = segmentation_losses(torch.zeros(2, 1, 8, 8), far, masks, boxes)
     assert torch.isclose(of_mask, torch.tensor(2.0).log()) and of_box == 0
-    assert losses(torch.zeros(1, 1, 8, 8), far[1:], masks[1:], boxes[1:])[1] == 0
+    assert segmentation_losses(torch.zeros(1, 1, 8, 8), far[1:], masks[1:], boxes[1:])[1] == 0
 
 
 def test_variation_keeps_mask_and_box_together():
     scenes = birds(8)
-    masks, boxes = masks_of(scenes)
-    images, m, b = varied(scenes.images().float() / 255, masks.float() / 255, boxes, torch.Generator().manual_seed(3))
+    masks, boxes = true_masks(scenes)
+    images, m, b = augment(scenes.images().float() / 255, masks.float() / 255, boxes, torch.Generator().manual_seed(3))
     assert torch.allclose(tight_box(m), b, atol=1e-6)
     assert torch.equal(images.sum((1, 2, 3)).argsort(), scenes.images().float().sum((1, 2, 3)).argsort())
 
@@ -123,8 +123,8 @@ def test_training_learns_and_repeats_itself():
     scenes = birds(12)
     nets = [train_segmenter(scenes, updates=15, batch=4, seed=2, device="cpu") for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*(n.state_dict().values() for n in nets), strict=True))
-    before = held_out_figures(new_segmenter(2, 32, "cpu"), scenes)
-    assert held_out_figures(nets[0], scenes)["iou"] > before["iou"] + 0.05
+    before = evaluate_segmenter(new_segmenter(2, 32, "cpu"), scenes)
+    assert evaluate_segmenter(nets[0], scenes)["iou"] > before["iou"] + 0.05
 
 
 def test_training_leaves_the_global_random_state_alone():
@@ -140,13 +140,13 @@ def test_no_updates_is_no_training(updates, batch):
 
 def test_true_masks_are_gathered_once_and_again_when_the_content_changes(capsys):
     scenes = birds(4)
-    masks, boxes = masks_of(scenes)
+    masks, boxes = true_masks(scenes)
     assert torch.equal(masks[2].float() / 255, scenes[2].mask) and torch.allclose(boxes[2], scenes[2].boxes[0])
     scenes.__class__ = type("Counted", (Few,), {"asked": 0, "__getitem__": counted})
-    again, _ = masks_of(scenes)
+    again, _ = true_masks(scenes)
     assert torch.equal(again, masks) and scenes.asked <= 8          # eight for the key, none to fill
     other = Few(*(replace(s, mask=s.mask.flip(-1)) for s in scenes.scenes))
-    assert torch.equal(masks_of(other)[0], masks.flip(-1))
+    assert torch.equal(true_masks(other)[0], masks.flip(-1))
 
 
 def counted(self, i):
@@ -156,39 +156,39 @@ def counted(self, i):
 
 def test_a_mapped_mask_can_be_written_without_changing_the_file():
     scenes = birds(3)
-    masks_of(scenes)[0].zero_()
-    assert masks_of(scenes)[0].any()
+    true_masks(scenes)[0].zero_()
+    assert true_masks(scenes)[0].any()
 
 
 def test_a_scene_set_is_read_too():
     scenes = load("birds", "test", 32, count=5, source="builtin")
-    assert torch.equal(masks_of(scenes)[0][4].float() / 255, scenes[4].mask)
+    assert torch.equal(true_masks(scenes)[0][4].float() / 255, scenes[4].mask)
 
 
 def test_no_mask_and_a_mask_of_another_size_are_refused_by_name():
     bare, wide = replace(draw("birds", 0, (32, 32)), mask=None), draw("birds", 1, (32, 32))
-    with pytest.raises(ValueError, match="birds-0 of a few scenes has no mask"): masks_of(Few(bare))
+    with pytest.raises(ValueError, match="birds-0 of a few scenes has no mask"): true_masks(Few(bare))
     with pytest.raises(ValueError, match=r"mask of the picture's size \(1, 32, 32\), got \(1, 16, 16\)"):
-        masks_of(Few(replace(wide, mask=wide.mask[:, ::2, ::2])))
+        true_masks(Few(replace(wide, mask=wide.mask[:, ::2, ::2])))
 
 
 def test_an_empty_mask_has_the_whole_frame_for_its_box():
     scenes = Few(*(replace(draw("birds", k, (32, 32)), mask=torch.zeros(1, 32, 32)) for k in range(2)))
-    assert torch.equal(masks_of(scenes)[1], torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 2))
-    with pytest.raises(ValueError, match="every mask is empty"): held_out_figures(Segmenter(), scenes)
+    assert torch.equal(true_masks(scenes)[1], torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 2))
+    with pytest.raises(ValueError, match="every mask is empty"): evaluate_segmenter(Segmenter(), scenes)
 
 
 def test_figures_leave_pictures_without_object_out():
     full, empty = draw("birds", 0, (32, 32)), replace(draw("birds", 1, (32, 32)), mask=torch.zeros(1, 32, 32))
     net = new_segmenter(device="cpu")
-    assert held_out_figures(net, Few(full, empty)) == pytest.approx(held_out_figures(net, Few(full)), abs=1e-5)
+    assert evaluate_segmenter(net, Few(full, empty)) == pytest.approx(evaluate_segmenter(net, Few(full)), abs=1e-5)
 
 
 def test_a_segmenter_is_trained_once_for_its_content(capsys):
     scenes = birds(4)
-    first = segmenter_for(scenes, updates=2, batch=2, device="cpu")
-    second = segmenter_for(scenes, updates=2, batch=2, device="cpu")
-    segmenter_for(scenes, updates=3, batch=2, device="cpu")
+    first = cached_segmenter(scenes, updates=2, batch=2, device="cpu")
+    second = cached_segmenter(scenes, updates=2, batch=2, device="cpu")
+    cached_segmenter(scenes, updates=3, batch=2, device="cpu")
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("segmenter")]
     assert ["trained" in line for line in said] == [True, False, True]
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
@@ -206,20 +206,20 @@ def test_save_and_load(tmp_path):
 
 def test_masks_found_are_kept_by_pictures_and_network():
     scenes, net = birds(5), new_segmenter(device="cpu")
-    masks, boxes = masks_by(net, scenes, batch=2)
+    masks, boxes = predicted_masks(net, scenes, batch=2)
     soft, found = segment(net, scenes.images().float() / 255)
     assert (masks / 255 - soft).abs().max() < 0.5 / 255 + 1e-4 and torch.allclose(boxes, found, atol=1e-5)
     with torch.no_grad(): net.mask[0].bias += 3
-    assert masks_by(net, scenes)[0].float().mean() > masks.float().mean()
+    assert predicted_masks(net, scenes)[0].float().mean() > masks.float().mean()
 
 
 def test_a_scene_is_filled():
     scene = replace(draw("birds", 0, (32, 32)), mask=None, instances=None, boxes=None)
     mask = torch.zeros(1, 32, 32)
     mask[:, 4:9, 3:20] = 0.8
-    done = check_scene(filled(scene, mask, torch.tensor([0.1, 0.1, 0.5, 0.2])))
+    done = check_scene(with_predicted_mask(scene, mask, torch.tensor([0.1, 0.1, 0.5, 0.2])))
     assert done.mask.sum() == 5 * 17 and "found by a segmenter" in done.source
-    with pytest.raises(ValueError, match="picture's size"): filled(scene, mask[:, ::2], torch.zeros(4))
+    with pytest.raises(ValueError, match="picture's size"): with_predicted_mask(scene, mask[:, ::2], torch.zeros(4))
 
 
 def test_box_iou_by_hand():
@@ -262,7 +262,7 @@ def test_a_pretrained_segmenter_by_a_stand_in(monkeypatch):
     soft, boxes = segment(net, images)
     assert net.chosen == [2, 3] and net.side == 48 and soft.shape == (3, 1, 40, 60) and boxes.shape == (3, 4)
     assert net.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3]) and not net.training
-    assert masks_by(net, birds(2))[0].shape == (2, 1, 32, 32)
+    assert predicted_masks(net, birds(2))[0].shape == (2, 1, 32, 32)
 
 
 def test_an_unknown_name_or_class_is_refused_with_the_nearest(monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from sgpaint.lab import measure, objectives, show
+from sgpaint.lab import chart, measure, objectives, show
 
 seeds = st.integers(0, 2**31)
 
@@ -134,12 +134,12 @@ def test_sheets_keep_every_picture(n, columns, pad):
 def test_chart_leaves_pyplot_alone():
     import matplotlib._pylab_helpers as helpers
     before = len(helpers.Gcf.get_all_fig_managers())
-    chart = show.curves({f"run {i}": ([0, 1], np.eye(2)) for i in range(8)}, "x", "y", log=False)
-    assert chart.pil().size == (480, 272) and len(helpers.Gcf.get_all_fig_managers()) == before
-    assert len({str(line.get_linestyle()) + str(line._dash_pattern) for line in chart.axes[0].lines}) == 8
-    with pytest.raises(ValueError, match="1 to 8 series"): show.curves({}, "x", "y")
+    figure = chart.curves({f"run {i}": ([0, 1], np.eye(2)) for i in range(8)}, "x", "y", log=False)
+    assert figure.pil().size == (480, 272) and len(helpers.Gcf.get_all_fig_managers()) == before
+    assert len({str(line.get_linestyle()) + str(line._dash_pattern) for line in figure.axes[0].lines}) == 8
+    with pytest.raises(ValueError, match="1 to 8 series"): chart.curves({}, "x", "y")
 
 
 def test_errors_of_the_mean():
-    mean, error = show.mean_and_error(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    mean, error = chart.mean_and_error(np.array([[1.0, 5.0], [3.0, 5.0]]))
     assert mean.tolist() == [2, 5] and error.tolist() == [pytest.approx(1.0), 0]

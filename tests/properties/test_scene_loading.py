@@ -13,9 +13,9 @@ from PIL import Image
 
 from sgpaint.lab.config import ConfigError
 from sgpaint.scene import loading
-from sgpaint.scene.datasets import DATASETS, find, listing, search_places
-from sgpaint.scene.listing import Entry, held_out, list_folder
-from sgpaint.scene.loading import MixedSceneSet, flipped, load, read_scene
+from sgpaint.scene.datasets import DATASETS, find, list_samples, search_places
+from sgpaint.scene.readers import Sample, held_out_names, list_folder
+from sgpaint.scene.loading import MixedSceneSet, hflip, load, read_scene
 from sgpaint.scene.picture import DataError, open_picture
 from sgpaint.scene.procedural import SUBJECTS, draw
 from sgpaint.scene.record import check_scene, tight_box
@@ -80,7 +80,7 @@ def test_one_pixel_is_a_picture(tmp_path):
     saved(Image.new("RGB", (1, 1), (0, 255, 0)), tmp_path / "one.png")
     saved(Image.new("RGB", (500, 1), (0, 255, 0)), tmp_path / "line.png")
     for name in ("one.png", "line.png"):
-        scene = read_scene(Entry(name, tmp_path / name), (), 16)
+        scene = read_scene(Sample(name, tmp_path / name), (), 16)
         assert torch.equal(scene.image, torch.tensor([0.0, 1, 0]).reshape(3, 1, 1).expand(3, 16, 16))
 
 
@@ -118,7 +118,7 @@ def test_a_bad_file_leaves_no_cache_behind(tmp_path, red):
     folder.mkdir()
     bad = bad_files(folder, red)
     names = {**bad, "ok.jpg": "", "ok.png": ""}
-    missing = len(set(bad) - held_out(list(names)))
+    missing = len(set(bad) - held_out_names(list(names)))
     with pytest.raises(DataError, match=f"{missing} of"):
         load("folder", root=str(folder), size=8).images()
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
@@ -128,16 +128,16 @@ def test_a_bad_file_leaves_no_cache_behind(tmp_path, red):
 @given(st.integers(2, 300), st.integers(0, 5))
 def test_held_out_tenth_is_a_tenth_and_splits_are_disjoint(n, seed):
     names = [f"{i}.png" for i in range(n)]
-    test = held_out(names, seed)
+    test = held_out_names(names, seed)
     assert test < set(names) and len(test) == max(1, n // 10)
-    assert test == held_out(names[::-1], seed)
+    assert test == held_out_names(names[::-1], seed)
 
 
 def test_folder_splits(tmp_path, red):
     for name in ("train/a/1.png", "train/2.JPG", "val/3.png", "train/.hidden/4.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         saved(red, tmp_path / name)
-    names = {split: {e.name for e in list_folder(tmp_path, split).entries} for split in ("train", "test")}
+    names = {split: {e.name for e in list_folder(tmp_path, split).samples} for split in ("train", "test")}
     assert names == {"train": {"train/a/1.png", "train/2.JPG"}, "test": {"val/3.png"}}
 
 
@@ -258,8 +258,8 @@ def test_masks_and_boxes_are_cropped_with_their_picture(tmp_path, red):
     (folder / "annotations.csv").write_text(table)
     scene = check_scene(load("masks", size=40, root=str(tmp_path))[0])
     assert torch.equal(scene.boxes, torch.tensor([[0.25, 0.25, 0.5, 0.5]])) and scene.mask.mean() == 0.25
-    outside = read_scene(Entry("b", folder / "a.png", None, (-5, 0, 20, 20)), (), 10)
-    assert outside.boxes.tolist() == [[0, 0, 0.25, 1]] and outside.facts["box_inside"] == 0.25
+    outside = read_scene(Sample("b", folder / "a.png", None, (-5, 0, 20, 20)), (), 10)
+    assert outside.boxes.tolist() == [[0, 0, 0.25, 1]] and outside.metadata["box_inside"] == 0.25
     saved(mask.resize((10, 10)), folder / "m.png")
     with pytest.raises(DataError, match="a mask has the size of its picture"):
         load("masks", size=40, root=str(tmp_path))[0]
@@ -279,7 +279,7 @@ def test_the_cache_is_used_and_never_stale(tmp_path, red, monkeypatch):
     monkeypatch.undo()
     for place in ("SGPAINT_CACHE", "SGPAINT_HOME"):
         monkeypatch.setenv(place, str(tmp_path / ("cache" if place == "SGPAINT_CACHE" else "home")))
-    path = sets[0].entries[0].image
+    path = sets[0].samples[0].image
     saved(red.transpose(Image.Transpose.FLIP_LEFT_RIGHT), path)
     os.utime(path, ns=(time.time_ns(), time.time_ns() + 1))
     assert not torch.equal(load("folder", root=str(folder), size=12).images(), first)
@@ -311,9 +311,9 @@ def test_scenes_are_lazy_and_load_in_processes():
 @given(st.sampled_from(SUBJECTS), st.integers(0, 10**6))
 def test_mirroring(subject, seed):
     scene = draw(subject, seed, (30, 40))
-    once = check_scene(flipped(scene))
+    once = check_scene(hflip(scene))
     assert (once.boxes - tight_box(once.instances)).abs().max() < 1e-6
-    twice = flipped(once)
+    twice = hflip(once)
     assert torch.equal(twice.image, scene.image) and torch.equal(twice.mask, scene.mask)
     assert all(torch.equal(twice.parts[k], scene.parts[k]) for k in scene.parts)
 
@@ -333,4 +333,4 @@ def test_mixing():
 
 def test_nothing_is_listed_of_what_is_drawn():
     with pytest.raises(DataError, match="nothing to list"):
-        listing(find("streets"), "train")
+        list_samples(find("streets"), "train")

@@ -38,7 +38,7 @@ def test_masks_agree_exactly_in_the_pixel_centres_two_sizes_share(subject, seed,
     assert torch.equal(small.instances, large.instances[:, 1::3, 1::3])
     for name, part in small.parts.items():
         assert torch.equal(part, large.parts[name][:, 1::3, 1::3]), name
-    assert torch.equal(small.labels, large.labels) and small.facts == large.facts
+    assert torch.equal(small.labels, large.labels) and small.metadata == large.metadata
 
 
 @few
@@ -61,7 +61,7 @@ def test_difficulty_is_the_stated_one(subject, seed):
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_the_stated_share_is_camouflaged_and_classes_are_uniform(subject):
     scenes = [draw(subject, seed, (12, 12)) for seed in range(300)]
-    share = np.mean([s.facts["camouflaged"] for s in scenes])
+    share = np.mean([s.metadata["camouflaged"] for s in scenes])
     assert abs(share - CAMOUFLAGED) < 4 * (CAMOUFLAGED * (1 - CAMOUFLAGED) / 300) ** 0.5
     labels = torch.cat([s.labels for s in scenes])
     counts = torch.bincount(labels, minlength=len(CLASSES[subject])) / len(labels)

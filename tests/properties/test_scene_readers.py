@@ -15,10 +15,10 @@ from PIL import Image
 
 from sgpaint.lab.config import ConfigError
 from sgpaint.scene.annotated import list_cars, list_cub
-from sgpaint.scene.crop import squared_box, squared_instances, subject_only
+from sgpaint.scene.crop import crop_box, crop_instances, isolate_subject
 from sgpaint.scene.datasets import DATASETS, find
-from sgpaint.scene.digits import list_svhn, read_mat, svhn_pictures
-from sgpaint.scene.listing import SPLITS, Entry, read_rows
+from sgpaint.scene.digits import list_svhn, read_mat, read_svhn
+from sgpaint.scene.readers import SPLITS, Sample, read_table
 from sgpaint.scene.loading import MixedSceneSet, load, read_scene
 from sgpaint.scene.picture import DataError, open_ids
 from sgpaint.scene.procedural import draw
@@ -92,7 +92,7 @@ def test_masks_of_birds_lie_beside_the_folder_too_and_derived_ones_are_named(tmp
     scenes = load("birds", size=30, root=str(tmp_path))
     assert "no masks" in scenes.title and scenes[0].mask is None
     boxes = [check_scene(scenes[i]) for i in range(2)]
-    assert boxes[0].facts["box_inside"] == 1 and 0 < boxes[1].facts["box_inside"] < 0.3
+    assert boxes[0].metadata["box_inside"] == 1 and 0 < boxes[1].metadata["box_inside"] < 0.3
     assert torch.allclose(boxes[0].boxes, torch.tensor([[0, 10, 40, 30]]) / 60)
 
 
@@ -125,7 +125,7 @@ def test_broken_masks_of_birds(tmp_path):
         assert len(scenes.images()) == 2, "pictures do not need the masks"
     write(path, np.zeros((60, 100), np.uint8))
     empty = check_scene(scenes[0])
-    assert empty.mask.sum() == 0 and empty.boxes.tolist() == [[0, 0, 1, 1]] and empty.facts["mask_empty"]
+    assert empty.mask.sum() == 0 and empty.boxes.tolist() == [[0, 0, 1, 1]] and empty.metadata["mask_empty"]
     with pytest.raises(DataError, match="a subject is cut out by its mask"):
         load("birds-cropped", size=30, root=str(tmp_path)).images()
     assert not list((tmp_path / "cache/scenes").glob("birds-cropped*"))
@@ -161,12 +161,12 @@ def test_cars(tmp_path):
     scene = check_scene(train[0])
     assert scene.mask is None and scene.boxes.tolist() == [[0, 0, pytest.approx(40 / 60), 1]]
     with pytest.raises(DataError, match="segment the pictures first"):
-        subject_only(scene)
+        isolate_subject(scene)
 
 
 def test_cars_without_labels_and_of_one_picture(tmp_path):
     root = write_cars(tmp_path / "stanford_cars", n=(1, 1), labelled=False)
-    assert [e.label for e in list_cars(root, "train").entries] == [0]
+    assert [e.label for e in list_cars(root, "train").samples] == [0]
     test = load("cars", "test", 20, root=str(tmp_path))
     assert test.labels.tolist() == [-1] and "classes unknown" in test.title and test[0].labels is None
 
@@ -251,10 +251,10 @@ def test_svhn_is_listed_without_its_pictures(tmp_path, monkeypatch):
 def test_svhn_that_changed_is_read_again(tmp_path):
     path = tmp_path / "svhn/train_32x32.mat"
     write_svhn(path, 3)
-    assert svhn_pictures(path).shape == (3, 32, 32, 3)
+    assert read_svhn(path).shape == (3, 32, 32, 3)
     write_svhn(path, 5)
     os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))
-    assert len(svhn_pictures(path)) == 5
+    assert len(read_svhn(path)) == 5
 
 
 def test_broken_svhn(tmp_path):
@@ -323,14 +323,14 @@ def test_streets(version, writer, tmp_path):
     assert scene.instances.sum((1, 2)).tolist() == [900, 200] and torch.equal(scene.boxes, tight_box(scene.instances))
     assert scene.boxes[0].tolist() == pytest.approx([10 / 60, 20 / 60, 30 / 60, 30 / 60])
     assert torch.equal(scene.mask[0], scene.instances.sum(0)) and train.labels.tolist() == [0] * len(train)
-    assert not {e.name.split("/")[0] for e in train.entries} & {e.name.split("/")[0] for e in test.entries}
+    assert not {e.name.split("/")[0] for e in train.samples} & {e.name.split("/")[0] for e in test.samples}
 
 
 def test_all_variations_and_cameras_are_frames(tmp_path):
     root = write_vkitti2(tmp_path / "vkitti2")
     train, test = (list_vkitti(root, split) for split in SPLITS)
-    assert len(train.entries) == 2 * 2 * 2 and train.rule.endswith("Scene01, Scene20") and len(test.entries) == 4
-    assert {e.name.split("/")[2] for e in test.entries} == {"Camera_0", "Camera_1"}
+    assert len(train.samples) == 2 * 2 * 2 and train.rule.endswith("Scene01, Scene20") and len(test.samples) == 4
+    assert {e.name.split("/")[2] for e in test.samples} == {"Camera_0", "Camera_1"}
 
 
 def test_a_frame_without_vehicles_has_no_instance(tmp_path):
@@ -364,12 +364,12 @@ def test_broken_streets(tmp_path):
 def test_instances_stay_apart_and_are_ordered(width, height, size, count, seed):
     owner = np.random.default_rng(seed).integers(0, count + 1, (max(height // 5, 1), max(width // 5, 1)))
     owner = np.kron(owner, np.ones((5, 5), int))[:height, :width]
-    masks, numbers = squared_instances(owner, size)
+    masks, numbers = crop_instances(owner, size)
     assert masks.shape == (len(numbers), size, size) and len(set(numbers)) == len(numbers)
     if numbers:
         assert masks.sum(0).max() <= 1 and masks.sum((1, 2)).min() >= 1
         assert (masks.sum((1, 2)).diff() <= 0).all()
-    whole, _ = squared_instances(owner, None)
+    whole, _ = crop_instances(owner, None)
     assert whole.sum() == (owner > 0).sum()
 
 
@@ -378,7 +378,7 @@ boxes = st.tuples(st.floats(-300, 300), st.floats(-300, 300), st.floats(0.01, 50
 
 @given(boxes, st.integers(1, 200), st.integers(1, 200), st.booleans())
 def test_a_clipped_box_lies_inside_and_has_area(box, width, height, whole):
-    clipped, share = squared_box(box, (width, height), whole)
+    clipped, share = crop_box(box, (width, height), whole)
     x, y, w, h = clipped[0].tolist()
     assert w > 0 and h > 0 and x >= 0 and y >= 0 and x + w <= 1 + 1e-5 and y + h <= 1 + 1e-5 and 0 <= share <= 1
     assert share > 0 or clipped.tolist() == [[0, 0, 1, 1]]
@@ -387,7 +387,7 @@ def test_a_clipped_box_lies_inside_and_has_area(box, width, height, whole):
 @settings(max_examples=15)
 @given(st.sampled_from(["birds", "cars", "streets"]), st.integers(0, 10**6), st.sampled_from([16, 33, 64]))
 def test_a_subject_fills_its_frame_on_black(subject, seed, size):
-    scene = check_scene(subject_only(draw(subject, seed, (96, 128)), size))
+    scene = check_scene(isolate_subject(draw(subject, seed, (96, 128)), size))
     assert scene.size == (size, size) and len(scene.instances) == len(scene.labels) == 1
     assert scene.boxes[0, 2:].max() >= 1 - 4 / size  # thin tips keep less than half a pixel
     far = torch.nn.functional.max_pool2d(scene.mask[None], 5, 1, 2)[0, 0] == 0
@@ -399,10 +399,10 @@ def test_a_subject_at_the_border_or_of_one_pixel():
     for rows, columns in ((slice(0, 3), slice(0, 30)), (slice(39, 40), slice(39, 40)), (slice(0, 40), slice(20, 21))):
         mask = torch.zeros(1, 40, 40)
         mask[:, rows, columns] = 1
-        cut = check_scene(subject_only(replace(scene, mask=mask, instances=mask, parts=None), 16))
+        cut = check_scene(isolate_subject(replace(scene, mask=mask, instances=mask, parts=None), 16))
         assert cut.mask.any() and cut.boxes[0, 2:].min() > 0
     none = torch.zeros(1, 40, 40)
-    with pytest.raises(DataError, match="this scene has none"): subject_only(replace(scene, instances=none))
+    with pytest.raises(DataError, match="this scene has none"): isolate_subject(replace(scene, instances=none))
 
 
 def test_cut_out_birds_are_a_training_set(tmp_path):
@@ -454,8 +454,8 @@ def test_a_mixture_of_what_is_there_and_what_is_drawn(tmp_path, monkeypatch):
 
 def test_rows_of_text(tmp_path):
     path = write(tmp_path / "t.txt", "a 1\n\n b  2 \n")
-    assert read_rows(path, str, int) == [("a", 1), ("b", 2)]
-    assert read_rows(write(path, "1 two words\n"), int, str) == [(1, "two words")]
+    assert read_table(path, str, int) == [("a", 1), ("b", 2)]
+    assert read_table(write(path, "1 two words\n"), int, str) == [(1, "two words")]
 
 
 def test_values_of_pictures(tmp_path):
@@ -470,4 +470,4 @@ def test_an_entry_of_a_file_that_is_gone(tmp_path):
     (root / "images/001.Black_Bird/a_2.jpg").unlink()
     scenes = load("birds", size=8, root=str(tmp_path))
     with pytest.raises(DataError, match="is not there"): scenes.images()
-    with pytest.raises(DataError, match="no file"): read_scene(Entry("a", root / "gone.jpg"), (), 8)
+    with pytest.raises(DataError, match="no file"): read_scene(Sample("a", root / "gone.jpg"), (), 8)

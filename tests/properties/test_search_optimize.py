@@ -16,7 +16,8 @@ from sgpaint.search.objective import Constraints, Objective, make_objective
 from sgpaint.search.optimize import coarse_to_fine, greedy_bundles, optimize
 from sgpaint.search.polish import prune_strokes, refine
 from sgpaint.search.propose import propose_strokes, solve_colours
-from sgpaint.agent.paint import _tile_to_picture, main, paint, working_copy, working_size
+from sgpaint.agent.paint import _tile_to_picture, paint, working_copy, working_size
+from sgpaint.cli import main
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
