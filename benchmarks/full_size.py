@@ -1,3 +1,4 @@
+# ruff: noqa: E501, F821
 """What an update of a full-size run must cost at least, and on a GPU what it does cost, against the public way.
 
     python benchmarks/full_size.py                 # where there is a GPU: everything, and a line in GPU.md

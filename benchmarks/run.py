@@ -1,3 +1,4 @@
+# ruff: noqa: E501, F821
 """Time the kit against Huang et al.'s shapes used the public way: one process, one thread, taking turns."""
 import argparse
 import copy

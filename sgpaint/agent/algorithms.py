@@ -10,7 +10,7 @@ __all__ = ['ALGORITHMS', 'bundle_discount', 'value_target', 'soft_update', 'Netw
 import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -22,7 +22,7 @@ from .discriminators import DISCRIMINATORS
 from .environment import PaintingEnv, State, Transition, rollout
 from .guided_rewards import through_mask
 from .networks import Actor, Critic
-from .rewards import L2, Weight
+from .rewards import L2
 from ..guide.guidance import require_guidance
 from ..lab.machine import GraphedFunction, compiled
 from ..lab.registry import Registry, RegistryError

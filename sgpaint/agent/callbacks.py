@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .evaluation import evaluate, evaluation_sheet, summarise
+from .evaluation import evaluation_sheet, summarise
 from ..lab.registry import Registry, RegistryError
 from ..lab.run import progress
 

@@ -12,7 +12,6 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from .algorithms import ALGORITHMS, Learning, Networks

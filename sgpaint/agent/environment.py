@@ -16,7 +16,6 @@ from torch import Tensor
 
 from .rewards import L2, RewardTerm
 from ..guide.guidance import Guidance, InstanceGuidance, require_guidance
-from ..lab.registry import RegistryError
 from ..stroke.encoding import ENCODINGS
 from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
 from ..stroke.renderer import RENDERERS, Renderer

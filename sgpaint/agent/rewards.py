@@ -7,7 +7,7 @@ __all__ = ['NEEDS', 'REWARDS', 'Weight', 'RewardTerm', 'L2', 'Adversarial', 'Wei
            'weight_at', 'named_rewards', 'check_reward']
 
 # %% ../../nbs/agent/00_rewards.ipynb #c44e2f42
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch

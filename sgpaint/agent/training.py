@@ -259,7 +259,7 @@ def resume(session: Session) -> int:
     folder = session.run.folder / "checkpoints"
     newest = checkpoint.latest(folder)
     done = torch.tensor([int(newest.name.split("-")[1]) if newest else 0], device=session.device)
-    common = int(session.accelerator.load_guidance(done).min())
+    common = int(session.accelerator.gather(done).min())
     if common: session.load_state_dict(checkpoint.load(folder / f"update-{common:07d}"))
     return common
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, F821
 """Guided painters: what they are told goes through training, checkpoints, rings and painting; what lacks is named."""
 import pytest
 import torch

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, F821
 """What a person may get wrong in a run, told in one sentence: names, types, ranges, folders, pictures."""
 import ast
 import json

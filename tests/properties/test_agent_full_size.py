@@ -1,3 +1,4 @@
+# ruff: noqa: E501, F821
 "The loop of a full-size run, walked on the device `meta`: it has shapes and no numbers, so whoever asks for one fails."
 import pytest
 import torch

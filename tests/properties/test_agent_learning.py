@@ -1,3 +1,4 @@
+# ruff: noqa: E501, F821
 """The update: rewards telescope, networks learn in turn, every preset and reward works, a picture can be learned."""
 import copy
 import itertools
