@@ -14,7 +14,7 @@ help:  ## list the targets
 paint: $(READY)  ## train the first agent on the built-in birds and paint with it (minutes)
 	@BIN=$(BIN) tools/paint.sh $(RUN)
 
-gallery: $(READY)  ## hang every painting under runs/ on one page that plays, also what failed
+gallery: $(READY)  ## build static pages of every painting under runs/, failed runs included
 	@BIN=$(BIN) tools/gallery.sh runs/gallery
 
 test: export MPLBACKEND := agg
@@ -36,7 +36,7 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab nbs/index.ipynb
 
 bench: $(READY)  ## measure again what benchmarks/ reports
-	@for name in renderer run optimize explorers; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in startup renderer run optimize explorers; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # The stamp is written last: an interrupted set-up is taken up again, a finished one is reused until the pins change.
 $(READY): pins.txt pyproject.toml

@@ -1,6 +1,5 @@
 """Paint a fixed list of pictures in every way there is; write a table and a sheet of pictures. Goes on where it was."""
 import argparse
-import hashlib
 import json
 import os
 import time
@@ -20,6 +19,7 @@ from sgpaint.search.polish import refine
 from sgpaint.search.propose import propose_strokes
 from sgpaint.agent.paint import paint
 from sgpaint.agent.trained import SHIPPED, paint_polished, paint_with, shipped_agent
+from sgpaint.lab.cache import digest
 from sgpaint.lab.image import resize
 from sgpaint.lab.machine import describe
 from sgpaint.lab.measure import mse, psnr, ssim
@@ -73,7 +73,7 @@ def code() -> str:
     files = [HERE / "painterly.py", *(HERE.parent / "sgpaint" / f"{name}.py" for name in USED),
              *sorted(file for file in SHIPPED.rglob("*") if file.is_file())]
     ways = Path(__file__).read_text().split("AGENT = ")[1].split("COUNTS = ")[0]
-    return hashlib.sha256(b"".join([ways.encode(), *(file.read_bytes() for file in files)])).hexdigest()[:12]
+    return digest(ways, *(file.read_bytes() for file in files))
 
 
 CODE = code()

@@ -28,7 +28,7 @@ from .config import TrainConfig, build_env
 from .provider import guidance_of
 from ..guide.classify import Expert, load_expert
 from ..guide.guidance import InstanceGuidance, make_guidance, focus_maps
-from ..guide.segment import Segmenter, load_segmenter, segment
+from ..guide.segment import Segmenter, load_segmenter, segment_images
 from ..lab import checkpoint
 from ..lab.config import as_dict, from_dict
 from ..lab.image import resize
@@ -100,7 +100,7 @@ def guidance_for(
         if agent.segmenter is None:
             raise ValueError("masks: this agent needs a mask for each object of the picture, (K, H, W), and has no "
                              "segmenter of its own; give them")
-        found = segment(agent.segmenter, target)[0]
+        found = segment_images(agent.segmenter, target)[0]
     else:
         expected, got = tuple(size or target.shape[2:]), tuple(masks.shape)
         if len(got) != 3 or got[1:] != expected or not got[0]:

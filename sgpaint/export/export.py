@@ -31,8 +31,8 @@ from torch import Tensor
 
 from ..lab.run import atomic_write
 from ..lab.show import to_pil
-from ..stroke.blend import background_colour, look
-from ..stroke.painting import Painting, PaintingError, _stencil
+from ..stroke.blend import background_colour, limit_opacity
+from ..stroke.painting import Painting, PaintingError
 from ..stroke.primitive import BLOCK, Sweep
 from ..stroke.primitive import primitive as find_primitive
 
@@ -307,11 +307,11 @@ def _mark(row, primitive, size):
 
 
 def _marks(painting, size):
-    "The marks of a painting, its look applied."
+    "The marks of a painting, its opacity preset applied."
     _refuse(painting.renderer == "exact", f"an SVG has the outlines of the exact renderer, not what the renderer "
             f"{painting.renderer} draws; choose .png, .gif, .webp or .mp4")
     primitive = find_primitive(painting.primitive)
-    rows = look(painting.strokes, painting.look, primitive).double().tolist()
+    rows = limit_opacity(painting.strokes, painting.opacity, primitive).double().tolist()
     return [_mark(row, primitive, size) for row in rows]
 
 # %% ../../nbs/export/00_export.ipynb #105bc8db
@@ -331,7 +331,7 @@ def _passing(mark, canvas, size, scale):
 def _stencilled(painting, size):
     "8-bit masks [(h, w)], and which of them each stroke has."
     if painting.blend_mode == "plain": return [], []
-    s = _stencil(painting, size, 0, len(painting))
+    s = painting.stroke_masks(size)
     return list((s.masks[0] * 255).round().byte().numpy()), list(s.index)
 
 
@@ -565,7 +565,7 @@ def to_polylines(painting: Painting,
             f"{painting.blend_mode}: polylines cannot be confined by masks; choose .svg or .json, or export "
             "dataclasses.replace(painting, blend_mode='plain') to have the strokes whole")
     lines = []
-    for i, row in enumerate(look(painting.strokes, painting.look, primitive).double().tolist()):
+    for i, row in enumerate(limit_opacity(painting.strokes, painting.opacity, primitive).double().tolist()):
         points = _points(row, primitive, (height, width), tolerance_mm)
         if y == "up": points = [(px, height - py, radius, a) for px, py, radius, a in points]
         polygon = primitive is not BLOCK and not isinstance(_shape(row, primitive, (height, width)), Sweep)
@@ -583,7 +583,7 @@ def _csv_head(painting, width_mm, y, tolerance_mm):
             f"provenance: {json.dumps(painting.provenance)}",
             f"page: {width:.7g} x {height:.7g} mm (width x height), background {painting.background}",
             f"y: {y} (0 at the {zero} edge); x: right (0 at the left edge)",
-            f"strokes: {len(painting)} of primitive {painting.primitive}, look {painting.look}; "
+            f"strokes: {len(painting)} of primitive {painting.primitive}, opacity {painting.opacity}; "
             f"points: {ends.get(painting.primitive, f'along the middle, chords within {tolerance_mm:g} mm of the curve')}",
             "radius_mm, opacity: linear between points; ends are round; red, green, blue, opacity: 0 to 1"]
 

@@ -20,10 +20,13 @@ from .run import atomic_write as atomic_write
 from .run import progress as progress
 from .run import read_metrics as read_metrics
 from .checkpoint import CheckpointError as CheckpointError
+from .cache import cache_home as cache_home
+from .cache import digest as digest
 from .measure import foreground_error as foreground_error
 from .measure import mse as mse
 from .measure import psnr as psnr
 from .measure import ssim as ssim
+from .image import resize as resize
 from .show import sheet as sheet
 from .show import to_pil as to_pil
 from .show import to_tensor as to_tensor

@@ -125,7 +125,9 @@ def set_threads(n: int = 0) -> int:
 def _cpu_reason():
     "Why this machine cannot compile for the CPU; empty where it can."
     named = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
-    if not shutil.which(shlex.split(named)[0]): return f"no C++ compiler ({named} was not found)"
+    try: command = shlex.split(named)
+    except ValueError as error: return f"CXX: expected a command, got {named!r} ({error})"
+    if not command or not shutil.which(command[0]): return f"no C++ compiler ({named} was not found)"
     headers = Path(sysconfig.get_path("include")) / "Python.h"
     return "" if headers.exists() else "no Python headers (Python.h was not found)"
 

@@ -34,7 +34,7 @@ CLASSES = {"birds": tuple(BIRDS), "cars": tuple(CARS), "streets": tuple(CARS)}
 SCENES = {"birds": bird_scene, "cars": car_scene, "streets": street_scene}
 
 def _drawn(subject, seed, size):
-    "The finished canvas, the labels of its instances, and the facts."
+    "The finished canvas, the labels of its instances, and the metadata."
     if subject not in SUBJECTS:
         raise ConfigError(f"no built-in scenes of {subject!r}{nearest(subject, SUBJECTS)}")
     if len(size) != 2 or min(size) < 1 or max(size) > 2 * min(size):
@@ -48,12 +48,36 @@ def _drawn(subject, seed, size):
     return canvas, labels, metadata
 
 # %% ../../nbs/scene/07_procedural.ipynb #4c880fae
-def draw(
-    subject: str,  # birds, cars or streets
-    seed: int,  # which scene; the same seed is the same scene at every size
-    size: tuple[int, int] = (64, 64),  # height and width in pixels
-) -> Scene:
-    "Draw one scene with everything that is known about it."
+def draw(subject: str, seed: int, size: tuple[int, int] = (64, 64)) -> Scene:
+    """Draw a built-in scene with everything that is known about it.
+
+    Parameters
+    ----------
+    subject
+        "birds", "cars" or "streets".
+    seed
+        Which scene, 0 or more; the same seed is the same scene at every size.
+    size
+        (height, width) in pixels; neither is more than twice the other.
+
+    Returns
+    -------
+    Scene
+        With exact mask, instances, boxes, labels and parts.
+
+    Raises
+    ------
+    ConfigError
+        The subject is unknown.
+    ValueError
+        The seed is negative, or the size is out of range.
+
+    Examples
+    --------
+    >>> bird = draw("birds", 7, (32, 48))
+    >>> bird.image.shape, bird.class_names[bird.labels[0]]
+    (torch.Size([3, 32, 48]), 'finch')
+    """
     canvas, labels, metadata = _drawn(subject, seed, size)
     instances = torch.stack([torch.from_numpy(canvas.instance_map == k + 1) for k in range(len(labels))]).float()
     parts = {name: torch.from_numpy(canvas.part_map == k + 1)[None].float() for k, name in enumerate(PARTS[subject])}
@@ -75,10 +99,26 @@ def draw_arrays(
         images[i], labels[i] = canvas.image * 255 + 0.5, found[0]
     return images, labels
 
-def draw_images(
-    subject: str,  # birds, cars or streets
-    seeds: Sequence[int],  # which scenes
-    size: tuple[int, int] = (64, 64),  # height and width in pixels
-) -> torch.Tensor:  # (n, 3, H, W) uint8
-    "Draw only the pictures, as bytes: what training reads."
+def draw_images(subject: str, seeds: Sequence[int], size: tuple[int, int] = (64, 64)) -> torch.Tensor:
+    """Draw only the pictures of built-in scenes, as bytes.
+
+    Parameters
+    ----------
+    subject
+        "birds", "cars" or "streets".
+    seeds
+        Which scenes.
+    size
+        (height, width) in pixels.
+
+    Returns
+    -------
+    Tensor
+        (n, 3, H, W) uint8.
+
+    Examples
+    --------
+    >>> draw_images("cars", range(3), (16, 16)).shape
+    torch.Size([3, 3, 16, 16])
+    """
     return torch.from_numpy(draw_arrays(subject, seeds, size)[0])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .objective import Objective
-from ..stroke.blend import look
+from ..stroke.blend import limit_opacity
 
 # %% ../../nbs/search/04_contribution.ipynb #e8c46f44
 @torch.no_grad()
@@ -52,8 +52,8 @@ def stroke_contributions(
     (True, True)
     """
     if not len(strokes): return strokes.new_zeros(0), strokes.new_zeros(0)
-    strokes, canvas = look(strokes, objective.look, objective.primitive), objective.blank
-    end, masks = replace(objective, look="free").render(strokes, region_ids), objective.stroke_masks(region_ids)
+    strokes, canvas = limit_opacity(strokes, objective.opacity, objective.primitive), objective.blank
+    end, masks = replace(objective, opacity="free").render(strokes, region_ids), objective.stroke_masks(region_ids)
     alpha, colour = objective.draw(strokes)
     if masks: alpha, colour = (v[0] for v in masks.confine(alpha[None], colour[None]))
     transmittance = torch.cat(((1 - alpha).flip(0).cumprod(0).flip(0)[1:], torch.ones_like(alpha[:1])))

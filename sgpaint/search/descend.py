@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .objective import Objective
-from ..stroke.blend import look, paint
+from ..stroke.blend import limit_opacity, paint
 from ..stroke.primitive import Primitive
 
 # %% ../../nbs/search/02_descend.ipynb #d607471b
@@ -83,7 +83,7 @@ def adam_steps(
     for i in range(steps):
         adam.param_groups[0]["lr"] = lr_end + (lr_start - lr_end) * 0.5 * (1 + math.cos(math.pi * i / steps))
         adam.zero_grad()
-        drawn = look(objective.constraints.project(free * rates, primitive), objective.look, primitive)
+        drawn = limit_opacity(objective.constraints.project(free * rates, primitive), objective.opacity, primitive)
         after = paint(canvas[None], drawn[None], primitive, stroke_masks=masks, renderer=objective.renderer)[0]
         objective(after).backward()
         adam.step()

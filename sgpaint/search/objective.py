@@ -14,7 +14,7 @@ from torch import Tensor
 from ..lab.image import resize
 from ..scene.picture import Picture, open_picture
 from .losses import LOSSES, Loss, l2
-from ..stroke.blend import Background, StrokeMasks, blank, look, paint, stroke_masks
+from ..stroke.blend import Background, StrokeMasks, blank, limit_opacity, paint, stroke_masks
 from ..stroke.primitive import RADIUS_MIN, RADIUS_SPAN, Primitive, bounds
 from ..stroke.primitive import primitive as find_primitive
 from ..stroke.renderer import RENDERERS, Renderer, check_draws, draw
@@ -79,7 +79,7 @@ class Constraints:
     def bounds(self, primitive: Primitive) -> tuple[Tensor, Tensor]:
         """Smallest and largest value (P,) of every column."""
         low, high = bounds(primitive)
-        radii = [i for i, name in enumerate(primitive.columns) if name in ("r0", "r2")]
+        radii = [i for i, name in enumerate(primitive.columns) if name[0] == "r" and name[1:].isdigit()]
         low[radii] = _radius_column(self.min_width / 2)
         return low, high
 
@@ -106,7 +106,7 @@ class Objective:
         Canvas and target to a number, or to errors (any, H, W); see `sgpaint.search.losses`.
     error_weight : Tensor, optional
         How much an error counts at each pixel, (1, H, W), 0 or more. None: 1 everywhere.
-    look : str
+    opacity : str
         Opacity preset that is applied before rendering.
     renderer : str or Renderer
         What draws the strokes: a name in `sgpaint.stroke.renderer.RENDERERS`, or a renderer.
@@ -134,7 +134,7 @@ class Objective:
     constraints: Constraints = field(default_factory=Constraints)
     loss: Loss = l2
     error_weight: Tensor | None = None
-    look: str = "free"
+    opacity: str = "free"
     renderer: str | Renderer = "exact"
 
     @property
@@ -161,7 +161,7 @@ class Objective:
 
     def render(self, strokes: Tensor, region_ids: Tensor, canvas: Tensor | None = None) -> Tensor:
         """The canvas (3, H, W) after strokes (N, P) of some regions (N,), painted on `canvas` or on the empty one."""
-        canvas, strokes = self.blank if canvas is None else canvas, look(strokes, self.look, self.primitive)
+        canvas, strokes = self.blank if canvas is None else canvas, limit_opacity(strokes, self.opacity, self.primitive)
         masks = self.stroke_masks(region_ids)
         return paint(canvas[None], strokes[None], self.primitive, stroke_masks=masks, renderer=self.renderer)[0]
 

@@ -6,7 +6,6 @@
 __all__ = ['log', 'SAVE_SECONDS', 'Stage', 'coarse_to_fine', 'greedy_bundles', 'OptimizationState', 'run_stages', 'optimize']
 
 # %% ../../nbs/search/05_optimize.ipynb #7054e25b
-import hashlib
 import logging
 import math
 import time
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..lab import checkpoint
+from ..lab.cache import digest
 from ..lab.run import progress
 from ..scene.picture import Picture
 from .contribution import keep_mask, loss_decreases, stroke_contributions
@@ -27,7 +27,7 @@ from .losses import Loss, loss_name
 from .objective import Constraints, Objective, make_objective
 from .propose import propose_strokes
 from ..stroke.blend import Background
-from ..stroke.painting import Painting, fingerprint, provenance
+from ..stroke.painting import Painting, picture_digest, provenance
 from ..stroke.primitive import Primitive
 from ..stroke.renderer import RENDERERS, Renderer
 
@@ -66,9 +66,29 @@ class Stage:
 def coarse_to_fine(
     strokes: int,
     steps: int,
-    size: tuple[int, int],  # (H, W)
+    size: tuple[int, int],
 ) -> list[Stage]:
-    "Stages that move all strokes together: from few large strokes on a small copy to all of them on the whole."
+    """Stages that move all strokes together, from few large strokes on a small copy to all of them on the whole picture.
+
+    Parameters
+    ----------
+    strokes : int
+        Number of strokes in all.
+    steps : int
+        Steps of Adam in all.
+    size : (int, int)
+        Height and width of the target in pixels.
+
+    Returns
+    -------
+    list of Stage
+        Three stages add strokes; the others, one for each 130 steps, replace the least important tenth.
+
+    Examples
+    --------
+    >>> [(stage.new, stage.replaced, stage.side, stage.steps) for stage in coarse_to_fine(100, 200, (128, 160))]
+    [(10, 0, 32, 20), (30, 0, 64, 30), (60, 0, 64, 40), (0, 10, 128, 55), (0, 10, 128, 55)]
+    """
     side, aspect = min(size), max(size) / min(size)
     fine = min(0.25, 0.031 * math.sqrt(200 * aspect / max(strokes, 1)))
     coarse, middle, replaced = round(0.1 * strokes), round(0.3 * strokes), round(0.1 * strokes)
@@ -172,8 +192,11 @@ SAVE_SECONDS = 5.0  # seconds between two saved states
 
 
 def _resume(state: OptimizationState, folder: Path, name: str) -> None:
-    "Load the state of a folder; the state of another search is refused."
-    saved = checkpoint.load(folder)
+    "Load the state of a folder, if there is one; any other content is refused."
+    try: saved = checkpoint.load(folder)  # this also recovers a folder whose last save was cut off
+    except checkpoint.CheckpointError as error:
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())): return
+        raise ValueError(f"checkpoint_dir: {folder} holds no saved state that can be read; choose another folder") from error
     if saved.pop("name", None) != name:
         raise ValueError(f"checkpoint_dir: {folder} holds the strokes of another picture or of other settings; "
                          "choose another folder")
@@ -187,7 +210,7 @@ def run_stages(
     progress_bar: bool = False,
 ) -> bool:  # False where it was interrupted
     "Work through the stages from where the state stands."
-    if checkpoint_dir and checkpoint_dir.exists(): _resume(state, checkpoint_dir, name)
+    if checkpoint_dir: _resume(state, checkpoint_dir, name)
     total, saved_at = sum(stage.steps for stage in state.stages), time.monotonic()
     bar = progress(desc="strokes", total=total) if progress_bar else None
     if bar: bar.update(state.steps)
@@ -215,11 +238,6 @@ def _check_counts(**counts: tuple[int, int]) -> None:
     for name, (value, low) in counts.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise ValueError(f"{name}: expected an integer of {low} or more, got {value!r}")
-
-
-def _digest(masks: Tensor | None) -> str:
-    "A short name for exactly these masks."
-    return "" if masks is None else hashlib.sha256(masks.detach().cpu().float().numpy().tobytes()).hexdigest()[:16]
 
 
 def _as_painting(state: OptimizationState, masks: Tensor | None, known: dict[str, Any], title: str) -> Painting:
@@ -323,7 +341,7 @@ def optimize(
              "prune_threshold": prune_threshold, "loss": loss if isinstance(loss, str) else loss_name(loss),
              "constraints": str(constraints)}
     if (drawn_by := RENDERERS.find(renderer).name) != "exact": known |= {"renderer": drawn_by}
-    name = f"{fingerprint(objective.target)} {_digest(masks)} {strokes} {objective.primitive.name} {background} {known}"
+    name = f"{picture_digest(objective.target)} {digest(masks)} {strokes} {objective.primitive.name} {background} {known}"
     state = OptimizationState(objective, stages, seed, prune_threshold)
     with single_thread():
         if not run_stages(state, Path(checkpoint_dir) if checkpoint_dir else None, name, progress_bar):

@@ -20,7 +20,7 @@ from .descend import adam_steps, single_thread
 from .losses import Loss
 from .objective import Constraints, Objective, make_objective
 from .optimize import _check_counts
-from ..stroke.painting import Painting, fingerprint
+from ..stroke.painting import Painting, picture_digest
 
 # %% ../../nbs/search/06_polish.ipynb #333e3f43
 def painting_objective(
@@ -32,7 +32,7 @@ def painting_objective(
     "The objective for which a painting would have been optimized."
     objective, n = make_objective(image, painting.primitive, painting.background, constraints, loss,
                                   renderer=painting.renderer), len(painting)
-    objective = replace(objective, look=painting.look)
+    objective = replace(objective, opacity=painting.opacity)
     if painting.blend_mode == "plain": return objective, torch.zeros(n, dtype=torch.long)
     assert painting.masks is not None and painting.layer is not None  # a painting checks this itself
     masks = resize(painting.masks, objective.size)
@@ -106,7 +106,7 @@ def refine(
             for now in progress(moves, desc="refine", total=steps) if progress_bar else moves: strokes = now
     except KeyboardInterrupt:
         log.warning("refine: interrupted; the painting holds the strokes of that moment")
-    known = painting.provenance | {"refined": {"steps": steps, "target": fingerprint(objective.target)}}
+    known = painting.provenance | {"refined": {"steps": steps, "target": picture_digest(objective.target)}}
     with single_thread(): reward = loss_decreases(objective, strokes, region_ids)
     return replace(painting, strokes=strokes, reward=reward, provenance=known)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from .blend import BACKGROUNDS, LOOKS
+from .blend import BACKGROUNDS, OPACITY_PRESETS
 from .distance import CHORDS, STEPS
 from .primitive import PRIMITIVES, RADIUS_MIN, RADIUS_SPAN
 from .renderer import RENDERERS
@@ -29,7 +29,7 @@ PLAYED = ("bezier", "line", "circle", "triangle", "block")  # primitives that pl
 
 def constants() -> str:
     "The numbers that Python and the browser share, as JavaScript; each has its one home in Python."
-    shared = {"CHORDS": CHORDS, "STEPS": STEPS, "RADIUS_MIN": RADIUS_MIN, "RADIUS_SPAN": RADIUS_SPAN, "LOOKS": LOOKS,
+    shared = {"CHORDS": CHORDS, "STEPS": STEPS, "RADIUS_MIN": RADIUS_MIN, "RADIUS_SPAN": RADIUS_SPAN, "OPACITY_PRESETS": OPACITY_PRESETS,
               "BACKGROUNDS": BACKGROUNDS, "SCHEMA": SCHEMA, "WORKING": WORKING,
               "PRIMITIVES": {name: PRIMITIVES[name].columns for name in PLAYED}}
     return "".join(f"const {name} = {json.dumps(value)};\n" for name, value in shared.items())

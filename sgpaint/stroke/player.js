@@ -1,5 +1,5 @@
 // A painting is a list of strokes; this script draws it, by the formula that `stroke.exact` uses, wherever a page can run one.
-// CHORDS, STEPS, RADIUS_MIN, RADIUS_SPAN, PRIMITIVES, LOOKS, BACKGROUNDS, SCHEMA and WORKING come from Python: `stroke.page` writes them first.
+// CHORDS, STEPS, RADIUS_MIN, RADIUS_SPAN, PRIMITIVES, OPACITY_PRESETS, BACKGROUNDS, SCHEMA and WORKING come from Python: `stroke.page` writes them first.
 
 // ---- reading ---------------------------------------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ function inPixels(p, k, h, w) {
   s.x1 = names.includes("x1") ? p.at(k, "x1") * w : (s.x0 + s.x2) / 2;
   s.y1 = names.includes("y1") ? p.at(k, "y1") * h : (s.y0 + s.y2) / 2;
   if (names.includes("r0")) { s.r0 = radius(p.at(k, "r0")); s.r2 = radius(get("r2", "r0")); }
-  const [[low0, span0], [low2, span2]] = LOOKS[p.look];
+  const [[low0, span0], [low2, span2]] = OPACITY_PRESETS[p.opacity];
   s.a0 = low0 + span0 * s.a0; s.a2 = names.includes("a2") ? low2 + span2 * s.a2 : s.a0;
   if (s.r0 > s.r2) [s.x0, s.x2, s.y0, s.y2, s.r0, s.r2, s.a0, s.a2] = [s.x2, s.x0, s.y2, s.y0, s.r2, s.r0, s.a2, s.a0];
   s.dr = s.r2 - s.r0; s.da = s.a2 - s.a0;

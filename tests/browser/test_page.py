@@ -57,9 +57,9 @@ def test_what_is_on_the_screen(page, opened, tmp_path):
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_families_masks_and_looks(page, opened, primitive):
-    blend_mode, look = {"bezier": ("masked", "oil"), "line": ("paper", "ink"), "circle": ("masked", "opaque")}.get(
+    blend_mode, opacity = {"bezier": ("masked", "oil"), "line": ("paper", "ink"), "circle": ("masked", "opaque")}.get(
         primitive, ("plain", "free"))
-    painting = a_painting(30, primitive, (40, 90), blend_mode, look=look, background=(0.9, 0.8, 0.1))
+    painting = a_painting(30, primitive, (40, 90), blend_mode, opacity=opacity, background=(0.9, 0.8, 0.1))
     canvas = opened(page, painting)
     sharp(canvas)
     agrees(canvas, painting, 30)

@@ -43,11 +43,12 @@ def player(page):
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_every_family_rule_and_look(player, primitive):
+def test_every_family_blend_mode_and_opacity(player, primitive):
     rules = itertools.product(("plain", "masked", "paper"), ("free", "opaque", "ink", "oil"))
-    for seed, (blend_mode, look) in enumerate(rules):
+    for seed, (blend_mode, opacity) in enumerate(rules):
         background = ("black", "white", (0.2, 0.5, 0.9))[seed % 3]
-        painting = a_painting(primitive=primitive, blend_mode=blend_mode, look=look, background=background, seed=seed)
+        painting = a_painting(
+            primitive=primitive, blend_mode=blend_mode, opacity=opacity, background=background, seed=seed)
         agree(player, painting, [40, 3, 0, 17, 39])
 
 

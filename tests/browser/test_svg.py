@@ -27,7 +27,7 @@ def test_hostile_words_stay_words(page, tmp_path):
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_chromium_draws_what_python_draws(page, tmp_path, primitive):
-    painting = a_painting(12, primitive, (96, 128), look="opaque", background="white")
+    painting = a_painting(12, primitive, (96, 128), opacity="opaque", background="white")
     svg = export(painting, tmp_path / "painting.svg").read_text()
     url = page.evaluate("""async svg => {
       const image = new Image();

@@ -19,7 +19,7 @@ from PIL import Image
 
 from sgpaint.lab.show import to_tensor
 from sgpaint.export import export as module
-from sgpaint.stroke.blend import LOOKS, look
+from sgpaint.stroke.blend import OPACITY_PRESETS, limit_opacity
 from sgpaint.export.export import (
     FORMATS,
     ExportError,
@@ -69,23 +69,23 @@ def last_frame(path):
 class TestSvgIsThePicture:
     @pytest.mark.parametrize("name", PRIMITIVES)
     def test_opaque_strokes(self, name):
-        painting = painted(60, (96, 128), name, look="opaque")
+        painting = painted(60, (96, 128), name, opacity="opaque")
         assert off(rasterised(to_svg(painting)), painting.render()) < 2
 
-    @pytest.mark.parametrize("kind", [kind for kind in LOOKS if kind != "opaque"])
+    @pytest.mark.parametrize("kind", [kind for kind in OPACITY_PRESETS if kind != "opaque"])
     def test_opacity_that_changes_along_the_stroke(self, kind):
-        painting = painted(60, (96, 128), look=kind)
+        painting = painted(60, (96, 128), opacity=kind)
         assert off(rasterised(to_svg(painting)), painting.render()) < 2
 
     @pytest.mark.parametrize("rule", ["masked", "paper"])
     @pytest.mark.parametrize("kind", ["opaque", "free"])
     def test_two_levels(self, rule, kind):
-        painting = two_levels(24, rule, (64, 80), look=kind)
+        painting = two_levels(24, rule, (64, 80), opacity=kind)
         assert off(rasterised(to_svg(painting)), painting.render()) < 2
 
     @pytest.mark.parametrize("size", [(40, 100), (160, 120)])
     def test_any_size_is_drawn_anew(self, size):
-        for painting in (painted(12, look="oil"), two_levels(12, "masked")):
+        for painting in (painted(12, opacity="oil"), two_levels(12, "masked")):
             assert off(rasterised(to_svg(painting, size)), painting.render(size)) < 2
 
     coordinate = st.sampled_from([0.0, 0.2, 0.5, 0.500001, 0.8, 1.0]) | st.floats(0, 1, width=32)
@@ -105,12 +105,12 @@ class TestSvgIsThePicture:
         assert off(rasterised(to_svg(painting)), exact) < 2
 
     def test_a_large_picture_is_as_right(self):  # there an error of the outline could not hide in one pixel
-        painting = painted(40, (512, 512), look="opaque")
+        painting = painted(40, (512, 512), opacity="opaque")
         difference = (rasterised(to_svg(painting)) - painting.render()).abs()
         assert difference.mean() * 255 < 0.5 and (difference > 0.6).float().mean() < 1e-4
 
     def test_the_stated_error_was_measured(self):
-        for painting in (painted(5, look="opaque"), painted(30, seed=3), painted(0)):
+        for painting in (painted(5, opacity="opaque"), painted(30, seed=3), painted(0)):
             said = ET.fromstring(to_svg(painting)).findtext("{*}desc")
             mean, worst = re.search(r"by ([\d.]+)/255 in the mean and (\d+)/255 at most", said).groups()
             error, difference = svg_error(painting), (redraw(painting) - painting.render()).abs() * 255
@@ -118,7 +118,7 @@ class TestSvgIsThePicture:
             assert float(worst) == round(error.worst) == pytest.approx(difference.max().item(), abs=0.6)
 
     def test_the_rasterisers_agree(self):
-        painting = painted(40, (96, 96), look="opaque")
+        painting = painted(40, (96, 96), opacity="opaque")
         assert off(rasterised(to_svg(painting)), redraw(painting)) < 1
 
 
@@ -148,7 +148,7 @@ class TestGeometryRoundTrip:
             assert torch.allclose((high - low) / 2, r.expand(2), atol=0.01)
 
     def test_every_point_of_an_outline_lies_on_the_edge_or_inside(self):
-        painting = painted(40, (300, 200), look="opaque")
+        painting = painted(40, (300, 200), opacity="opaque")
         t = torch.linspace(0, 1, 2001)[:, None]
         for row, d in zip(painting.strokes, paths(to_svg(painting)), strict=True):
             x0, y0, x1, y1, x2, y2 = (row[:6].view(3, 2) * torch.tensor([200.0, 300.0])).flatten()
@@ -175,11 +175,11 @@ class TestMillimetres:
     @pytest.mark.parametrize("name", PRIMITIVES)
     @pytest.mark.parametrize("y", ["up", "down"])
     def test_the_file_says_where_every_stroke_starts(self, tmp_path, name, y):
-        painting = painted(7, (50, 100), name, look="oil")
+        painting = painted(7, (50, 100), name, opacity="oil")
         head, rows = table(save_csv(painting, tmp_path / "a.csv", width_mm=200, y=y))
         assert f"# y: {y} (0 at the {dict(up='lower', down='upper')[y]} edge); x: right (0 at the left edge)" in head
         assert any("200 x 100 mm" in line for line in head) and any(f"primitive {name}" in line for line in head)
-        looked, f = look(painting.strokes, "oil", name), primitive(name)
+        looked, f = limit_opacity(painting.strokes, "oil", name), primitive(name)
         for i, row in enumerate(looked):
             first = next(r for r in rows if r["stroke"] == i and r["point"] == 0)
             down = row[1].item() * 100
@@ -406,7 +406,7 @@ class TestTheDoor:
         assert last_frame(export(painted(1, (1, 1)), tmp_path / "a.mp4", hold=0)).shape == (3, 2, 2)
 
     def test_five_thousand_strokes(self, tmp_path):
-        painting = painted(5000, (128, 128), "line", look="opaque")
+        painting = painted(5000, (128, 128), "line", opacity="opaque")
         svg = export(painting, tmp_path / "a.svg").read_text()
         assert len(paths(svg)) == 5000 and len(svg) < 4_000_000
         assert off(rasterised(svg), painting.render()) < 2

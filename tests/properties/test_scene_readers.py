@@ -433,13 +433,13 @@ def test_streets_and_cars_mix_in_their_own_layouts(tmp_path):
     write_cars(tmp_path / "stanford_cars", n=(4, 2))
     mixed = load("streets-cars", size=30, root=str(tmp_path), count=30)
     assert isinstance(mixed, MixedSceneSet) and (mixed.kind, len(mixed), len(mixed.sets)) == ("real", 30, 2)
-    assert (mixed.which == 0).sum() == 24 and mixed.class_names[:4] == VEHICLES
+    assert (mixed.set_index == 0).sum() == 24 and mixed.class_names[:4] == VEHICLES
     assert mixed.images().shape == (30, 3, 30, 30) and len(mixed.labels) == 30
     for i in range(30):
         scene = check_scene(mixed[i])
         assert scene.class_names == mixed.class_names and scene.labels[0] == mixed.labels[i]
         assert torch.equal((scene.image * 255).round().byte(), mixed.images()[i])
-    counts = np.bincount(mixed.positions[mixed.which == 0], minlength=8)
+    counts = np.bincount(mixed.scene_index[mixed.set_index == 0], minlength=8)
     assert counts.tolist() == [3] * 8, "every scene before any is repeated"
 
 

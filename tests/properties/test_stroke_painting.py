@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpaint.stroke.blend import LOOKS, BLEND_MODES, blank, look, over, paint, stroke_masks
+from sgpaint.stroke.blend import OPACITY_PRESETS, BLEND_MODES, blank, limit_opacity, over, paint, stroke_masks
 from sgpaint.stroke.exact import alpha, eager
-from sgpaint.stroke.painting import Painting, PaintingError, fingerprint, provenance
+from sgpaint.stroke.painting import Painting, PaintingError, picture_digest, provenance
 from sgpaint.stroke.encoding import ENCODINGS
 from sgpaint.stroke.primitive import BEZIER, PRIMITIVES, check_strokes, random_strokes
 
@@ -40,10 +40,10 @@ def made(seed, n, name, rule, with_masks=True, **more):
     st.integers(0, 6),
     st.sampled_from(list(PRIMITIVES)),
     st.sampled_from(BLEND_MODES),
-    st.sampled_from(list(LOOKS)),
+    st.sampled_from(list(OPACITY_PRESETS)),
 )
 def test_json_keeps_every_bit(seed, n, name, rule, kind):
-    painting = made(seed, n, name, rule, look=kind)
+    painting = made(seed, n, name, rule, opacity=kind)
     again = Painting.from_json(painting.to_json())
     for field in ("strokes", "masks", "reward", "layer", "instance", "step"):
         a, b = getattr(painting, field), getattr(again, field)
@@ -71,7 +71,7 @@ def test_frames_end_in_the_picture(rule):
 def stroke_by_stroke(p):
     canvas = blank(1, p.size, p.background)
     big = torch.nn.functional.interpolate(p.masks[None], p.size, mode="bilinear", antialias=True)[0].clamp(0, 1)
-    for s, kind, i in zip(look(p.strokes, p.look), p.layer, p.instance, strict=True):
+    for s, kind, i in zip(limit_opacity(p.strokes, p.opacity), p.layer, p.instance, strict=True):
         own = big.amax(0) if i < 0 else big[i]
         mask = own if kind else 1 - own
         ink, rule = s.view(1, 1, -1)[..., -3:, None, None], stroke_masks(mask[None, None], [0], p.blend_mode)
@@ -114,7 +114,7 @@ WRONG = [
     dict(background=(2, 0, 0)),
     dict(blend_mode="erase"),
     dict(blend_mode="masked"),
-    dict(look="wet"),
+    dict(opacity="wet"),
     dict(renderer="neural"),
     dict(masks=torch.ones(4, 4)),
     dict(masks=torch.full((1, 2, 2), torch.nan)),
@@ -205,7 +205,7 @@ def test_provenance_knows_the_target():
     image = torch.rand(3, 8, 9)
     known = provenance(image, seed=4, config={"size": 64})
     assert (
-        known["target"] == fingerprint(image) != fingerprint(image.flip(-1))
+        known["target"] == picture_digest(image) != picture_digest(image.flip(-1))
         and known["seed"] == 4
         and "torch" in known["versions"]
     )
