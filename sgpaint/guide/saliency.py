@@ -79,7 +79,7 @@ def _check_hooks_suffice(expert, image, swish):
                                f"pass swish='extension' to extend it, {other}")
     nodes, made = _guided_nodes(expert, image, swish)
     loose = sorted({node.name().split("Backward")[0] for node in nodes - made} & set(NONLINEARITIES))
-    if loose: raise ValueError(f"guided_maps: {name} bends its signal with {', '.join(loose)} outside nn.ReLU modules, "
+    if loose: raise ValueError(f"guided_maps: {name} computes {', '.join(loose)} outside nn.ReLU modules, "
                                f"where the rule cannot reach; write them as nn.ReLU modules, {other}")
     if not made & nodes: raise ValueError(f"guided_maps: {name} has no nn.ReLU module on its way to the logits, so "
                                           "nothing is guided; ask for method='gradient'")

@@ -56,7 +56,7 @@ class Plumage:
 
 # %% ../../nbs/scene/04_birds.ipynb #ed6aebf2
 def plumage(rng, palette, camouflaged) -> Plumage:
-    "Colours for one bird: bright or brown, or the backdrop's own."
+    "Colours for one bird: bright or brown, or the background's own."
     if camouflaged:
         base = palette[0]
         return Plumage(*(similar_colour(rng, base, 0.18, 0.04, (0.04, 0.96)) for _ in range(6)))
@@ -272,8 +272,8 @@ def perch(canvas, rng, y, light, palette):
 def bird_scene(canvas, rng) -> tuple[list[int], dict]:
     "One bird on a branch or on the ground; returns its class and the facts."
     label, camouflaged, light = int(rng.integers(len(BIRDS))), bool(rng.uniform() < CAMOUFLAGED), random_light(rng)
-    backdrop = (foliage, wood, sky, meadow, shore, rocks)[rng.integers(6)]
-    palette = backdrop(canvas, rng)
+    background = (foliage, wood, sky, meadow, shore, rocks)[rng.integers(6)]
+    palette = background(canvas, rng)
     scale = np.sqrt(rng.uniform(0.34, 0.95))
     pitch = rng.uniform(0.1, 1.0)
     facing = int(rng.choice((-1, 1)))
@@ -282,7 +282,7 @@ def bird_scene(canvas, rng) -> tuple[list[int], dict]:
     species = list(BIRDS.values())[label]
     bird = Bird(canvas, rng, pose, species, plumage(rng, palette, camouflaged), light)
     feet = pose.y + scale * rng.uniform(0.3, 0.36)
-    perched = backdrop in (foliage, wood, sky)
+    perched = background in (foliage, wood, sky)
     if perched:
         ground = perch(canvas, rng, feet, light, palette)
     else:
@@ -297,4 +297,4 @@ def bird_scene(canvas, rng) -> tuple[list[int], dict]:
     draw_body(bird)
     draw_wing(bird)
     draw_eye(bird)
-    return [label], {"camouflaged": camouflaged, "backdrop": backdrop.__name__, "scale": float(scale)}
+    return [label], {"camouflaged": camouflaged, "background": background.__name__, "scale": float(scale)}

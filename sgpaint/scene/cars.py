@@ -192,7 +192,7 @@ def draw_car(car: Car) -> None:
     draw_lights(car)
 
 def car_colours(rng, palette, camouflaged):
-    "Paint and the colour of its stripe; makers' paints, or the backdrop's own colour."
+    "Paint and the colour of its stripe; makers' paints, or the background's own colour."
     if camouflaged:
         paint = similar_colour(rng, palette[0], 0.2, 0.05, (0.05, 0.92))
         return paint, np.clip(paint * rng.choice((0.68, 1.4)), 0, 0.95)
@@ -209,8 +209,8 @@ def car_scene(canvas, rng) -> tuple[list[int], dict]:
     length, body = rng.uniform(0.72, 1.02), list(_BODIES)[rng.integers(len(_BODIES))]
     ground = rng.uniform(0.18, 0.34)
     edge = ground - rng.uniform(0.03, 0.12)
-    backdrop = (hills, trees, wall, town)[rng.integers(4)]
-    palette = backdrop(canvas, rng, edge)
+    background = (hills, trees, wall, town)[rng.integers(4)]
+    palette = background(canvas, rng, edge)
     road(canvas, rng, edge)
     colour, second = car_colours(rng, palette, camouflaged)
     if (line := ground + rng.uniform(0.09, 0.2)) < 0.5:
@@ -220,4 +220,4 @@ def car_scene(canvas, rng) -> tuple[list[int], dict]:
     x = rng.uniform(-0.1, 0.1) * (1.4 - length)
     make, facing = list(CARS.values())[label], int(rng.choice((-1, 1)))
     draw_car(Car(canvas, rng, make, body, colour, second, light, x, ground, length, facing))
-    return [label], {"camouflaged": camouflaged, "backdrop": backdrop.__name__, "body": body, "scale": float(length)}
+    return [label], {"camouflaged": camouflaged, "background": background.__name__, "body": body, "scale": float(length)}

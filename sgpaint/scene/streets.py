@@ -192,5 +192,5 @@ def street_scene(canvas, rng) -> tuple[list[int], dict]:
     camouflaged, light = bool(rng.uniform() < CAMOUFLAGED), random_light(rng)
     labels = [int(k) for k in rng.integers(0, len(CARS), rng.integers(2, 4))]
     view = avenue_scene if rng.uniform() < 0.6 else crossing_scene
-    backdrop = view(canvas, rng, camouflaged, light, labels)
-    return labels, {"camouflaged": camouflaged, "backdrop": backdrop, "cars": len(labels)}
+    background = view(canvas, rng, camouflaged, light, labels)
+    return labels, {"camouflaged": camouflaged, "background": background, "cars": len(labels)}
