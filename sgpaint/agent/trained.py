@@ -230,7 +230,8 @@ def paint_with(agent: Agent, picture: Picture, title: str = "", masks: Tensor | 
     canvases = [empty, *(state.canvas for state in after[:-1])]
     before = [replace(state, canvas=canvas) for state, canvas in zip(after, canvases, strict=True)]
     return Painting(
-        torch.cat(strokes, 1)[0], size, primitive=env.primitive, background=env.background, title=title, renderer=getattr(env.renderer, "name", env.renderer),
+        torch.cat(strokes, 1)[0], size, primitive=env.primitive, background=env.background, title=title,
+        renderer=env.renderer if isinstance(env.renderer, str) else env.renderer.name,
         step=torch.arange(env.strokes) // env.bundle, reward=stroke_rewards(env, before, strokes),
         provenance=_origin(agent, picture), **_levels(env, known, canvases, target))
 
