@@ -7,6 +7,7 @@ __all__ = ['DOORS', 'PRESETS', 'Task', 'GuidanceOptions', 'Collection', 'Machine
            'with_changes', 'run_folder', 'build_env', 'reward_terms', 'reward_weights', 'rewards_at']
 
 # %% ../../nbs/agent/09_config.ipynb #9c0f0003
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
