@@ -35,8 +35,9 @@ def _reward_term(rewards: "str | Mapping[str, float] | RewardTerm") -> RewardTer
     weights = {rewards: 1.0} if isinstance(rewards, str) else dict(rewards)
     for name in weights:
         needs = REWARDS[name].needs
-        if needs: raise RegistryError(f"reward term {name!r}: it needs a {' and a '.join(needs)}, which Painting-v0 does "
-                                      "not have; train with sgpaint.agent.training, or name another term")
+        if needs:
+            raise RegistryError(f"reward term {name!r}: it needs a {' and a '.join(needs)}, which Painting-v0 does not "
+                                "have; train with sgpaint.agent.training, or name another term")
     return WeightedSum([(weight, REWARDS[name].build(None)) for name, weight in weights.items()])
 
 # %% ../../nbs/agent/16_gym.ipynb #498c222c
@@ -78,18 +79,36 @@ class PaintingVectorEnv(gymnasium.vector.VectorEnv):
     -----
     The observation has the channels of `PaintingEnv.observe`: canvas 3, target 3, share of the steps taken 1, x, y.
     The action has `bundle` times the columns of the primitive, in [0, 1]; numbers outside are clipped.
-    `infos["error"]` is the mean squared error of each canvas.
+    `infos["error"]` is the mean squared error of each canvas. The attribute `state` holds the paintings in progress.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: dict[str, Any] = {
+        "render_modes": ["rgb_array"], "render_fps": 8, "autoreset_mode": AutoresetMode.NEXT_STEP}
 
-    def __init__(self, num_envs: int = 1, *, dataset: str = "birds", source: Literal["auto", "real", "builtin"] = "builtin",
-                 split: Literal["train", "test"] = "train", images: int = 500, size: int = 64, strokes: int = 100, bundle: int = 5,
-                 primitive: str = "bezier", rewards: "str | Mapping[str, float] | RewardTerm" = "l2", normalise_rewards: bool = True,
-                 renderer: "str | Renderer" = "exact", seed: int = 0, observation: Literal["uint8", "float32"] = "uint8",
-                 autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, render_mode: str | None = None):
-        if render_mode not in (None, "rgb_array"): raise ValueError(f"render_mode: expected 'rgb_array' or None, got {render_mode!r}")
-        if observation not in ("uint8", "float32"): raise ValueError(f"observation: expected 'uint8' or 'float32', got {observation!r}")
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        dataset: str = "birds",
+        source: Literal["auto", "real", "builtin"] = "builtin",
+        split: Literal["train", "test"] = "train",
+        images: int = 500,
+        size: int = 64,
+        strokes: int = 100,
+        bundle: int = 5,
+        primitive: str = "bezier",
+        rewards: "str | Mapping[str, float] | RewardTerm" = "l2",
+        normalise_rewards: bool = True,
+        renderer: "str | Renderer" = "exact",
+        seed: int = 0,
+        observation: Literal["uint8", "float32"] = "uint8",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+    ):
+        for name, value, known in (("render_mode", render_mode, (None, "rgb_array")),
+                                   ("observation", observation, ("uint8", "float32"))):
+            if value not in known:
+                raise ValueError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
         term = _reward_term(rewards)
         self.env = PaintingEnv(strokes, bundle, primitive, rewards=term, renderer=renderer)
         self.images = load(dataset, split, size=size, count=images, source=source).images()
@@ -98,7 +117,8 @@ class PaintingVectorEnv(gymnasium.vector.VectorEnv):
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
         top, kind = (255, np.uint8) if observation == "uint8" else (1, np.float32)
-        self.single_observation_space = gymnasium.spaces.Box(0, top, self.env.observation_space((size, size)).shape, kind)
+        shape = self.env.observation_space((size, size)).shape
+        self.single_observation_space = gymnasium.spaces.Box(0, top, shape, kind)
         self.single_action_space = gymnasium.spaces.Box(0, 1, self.env.action_space.shape, np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -121,7 +141,8 @@ class PaintingVectorEnv(gymnasium.vector.VectorEnv):
         error = (state.canvas - state.target).square().mean((1, 2, 3)).numpy()
         return {"error": error, "_error": np.ones(len(error), dtype=bool)}
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None,
+              ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin new episodes.
 
         Parameters
@@ -172,7 +193,8 @@ class PaintingVectorEnv(gymnasium.vector.VectorEnv):
         "What `SAME_STEP` says of the episodes that have just ended."
         seen, last = self._observation(state), np.full(self.num_envs, None, dtype=object)
         for i in done.nonzero()[0]: last[i] = seen[i]
-        return {"final_obs": last, "_final_obs": done, "final_info": self._info(state) | {"_error": done}, "_final_info": done}
+        info = self._info(state) | {"_error": done}
+        return {"final_obs": last, "_final_obs": done, "final_info": info, "_final_info": done}
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         "The canvases (size, size, 3) as bytes, where `render_mode` is \"rgb_array\"."
@@ -206,10 +228,12 @@ class PaintingGymEnv(gymnasium.Env):
 
     def __init__(self, render_mode: str | None = None, **options: Any):
         self.vector = PaintingVectorEnv(1, render_mode=render_mode, autoreset_mode=AutoresetMode.DISABLED, **options)
-        self.observation_space, self.action_space = self.vector.single_observation_space, self.vector.single_action_space
+        self.observation_space = self.vector.single_observation_space
+        self.action_space = self.vector.single_action_space
         self.render_mode = render_mode
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None,
+              ) -> tuple[np.ndarray, dict[str, Any]]:
         "Begin a new episode; `options={\"index\": i}` chooses the target."
         super().reset(seed=seed)
         observation, infos = self.vector.reset(seed=seed, options=options)
@@ -218,9 +242,10 @@ class PaintingGymEnv(gymnasium.Env):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         "Observation, reward, terminated, truncated (never) and info after one action (action size,)."
         observation, reward, terminated, truncated, infos = self.vector.step(np.asarray(action)[None])
-        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {"error": float(infos["error"][0])}
+        info = {"error": float(infos["error"][0])}
+        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         "The canvas (size, size, 3) as bytes, where `render_mode` is \"rgb_array\"."
         pictures = self.vector.render()
         return None if pictures is None else pictures[0]

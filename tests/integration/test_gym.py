@@ -84,7 +84,8 @@ def test_a_reward_of_someone_else():
 
 
 def test_what_it_cannot_do_is_refused():
-    for wrong, rule in [({"rewards": "l3"}, "'l2'"), ({"rewards": "focus"}, "needs a"), ({"strokes": 7}, "multiple of bundle")]:
+    refused = [({"rewards": "l3"}, "'l2'"), ({"rewards": "focus"}, "needs a"), ({"strokes": 7}, "multiple of bundle")]
+    for wrong, rule in refused:
         with pytest.raises(ValueError, match=rule): gymnasium.make(ENV_ID, **SMALL | wrong)
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = '''
@@ -41,14 +42,15 @@ PRIMITIVES.register("dot", Primitive("dot", ("x0", "y0", "r0", "a0", "red", "gre
 '''
 BROKEN = {  # a module, and the rule that it breaks
     "no_such_import": ("import a_module_that_is_not_there\n", "No module named 'a_module_that_is_not_there'"),
-    "taken_name": (PARTS.replace('register("mine")', 'register("l2")'), "the name is taken by sgpaint.agent.rewards.L2"),
+    "taken_name": (PARTS.replace('register("mine")', 'register("l2")'), "taken by sgpaint.agent.rewards.L2"),
     "broken_rule": ("""from sgpaint.stroke.renderer import RENDERERS
 class Soft: name, differentiable, in_browser, primitives, __call__ = "soft", "yes", False, ("bezier",), print
 RENDERERS.register("soft", Soft())
 """, "differentiable: expected bool, got 'yes'"),
 }
-SMALL = dict(size=32, strokes=10, images=16, updates=4, batch=4, num_envs=4, learning_starts=2, evaluate_every=1, evaluate_images=4,
-             checkpoint_every=2, device="cpu", threads=1, rewards={"l2": 1, "mine": 0.5}, renderer="mine")
+SMALL = dict(size=32, strokes=10, images=16, updates=4, batch=4, num_envs=4, learning_starts=2, evaluate_every=1,
+             evaluate_images=4, checkpoint_every=2, device="cpu", threads=1, rewards={"l2": 1, "mine": 0.5},
+             renderer="mine")
 PROGRAM = '''
 import json, sys
 from pathlib import Path
@@ -100,8 +102,8 @@ def run(command: list, site: Path, **variables: str) -> subprocess.CompletedProc
 
 def papermill(folder: Path, *parameters: str) -> list:
     "The command of the README, at the smoke size."
-    return [Path(sys.executable).parent / "papermill", "--no-progress-bar", "nbs/train.ipynb", folder / "out.ipynb", *parameters,
-            "-p", "out_dir", folder / "run"]
+    command = [Path(sys.executable).parent / "papermill", "--no-progress-bar", "nbs/train.ipynb", folder / "out.ipynb"]
+    return [*command, *parameters, "-p", "out_dir", folder / "run"]
 
 
 @pytest.fixture
@@ -125,7 +127,8 @@ def test_checkpoints_agents_and_explorers_see_it(tmp_path, site):
 
 
 def test_the_console_command_sees_it(tmp_path, site):
-    command = [sys.executable, "-m", "sgpaint", "paint", "media/" + next((ROOT / "media").glob("*.png")).name, "-o", tmp_path / "out.png"]
+    Image.new("RGB", (32, 32), "tomato").save(tmp_path / "in.png")
+    command = [sys.executable, "-m", "sgpaint", "paint", tmp_path / "in.png", "-o", tmp_path / "out.png"]
     done = run([*command, "-n", "10", "-b", "fast", "-s", "32", "--primitive", "dot"], site)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.png").stat().st_size > 0
