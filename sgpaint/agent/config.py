@@ -7,8 +7,6 @@ __all__ = ['DOORS', 'PRESETS', 'Task', 'GuidanceOptions', 'Collection', 'Machine
            'run_folder', 'build_env', 'reward_terms', 'reward_weights', 'rewards_at']
 
 # %% ../../nbs/agent/09_config.ipynb #9c0f0003
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from .environment import PaintingEnv
 from .exploration import EXPLORATIONS
 from .guided_rewards import Background, Foreground
 from .rewards import REWARDS, RewardTerm, Weight, WeightedSum, check_weight, named_rewards, weight_at
+from ..lab.cache import digest
 from ..lab.config import ConfigError, as_dict, build, flatten, nearest, project_root, replace
 from ..lab.registry import Registry, RegistryError
 from ..scene.datasets import DATASETS
@@ -436,8 +435,7 @@ def run_folder(config: TrainConfig) -> TrainConfig:
     "The config with a directory: runs/first for the defaults, runs/DATASET-DIGEST for others, else a temporary one."
     if config.machine.out_dir: return config
     if config.machine.smoke: return replace(config, out_dir=tempfile.mkdtemp(prefix="sgpaint-"))
-    text = json.dumps(as_dict(config), sort_keys=True).encode()
-    name = "first" if config == configure() else f"{config.task.dataset}-{hashlib.sha256(text).hexdigest()[:8]}"
+    name = "first" if config == configure() else f"{config.task.dataset}-{digest(as_dict(config))[:8]}"
     return replace(config, out_dir=str(project_root() / "runs" / name))
 
 # %% ../../nbs/agent/09_config.ipynb #9c0f000c

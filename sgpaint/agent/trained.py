@@ -7,7 +7,6 @@ __all__ = ['SHIPPED', 'Agent', 'load_agent', 'shipped_agent', 'guidance_for', 's
            'paint_many', 'guidance_for_scenes', 'paintable', 'paint_polished']
 
 # %% ../../nbs/agent/14_trained.ipynb #e82502f3
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ from ..lab.measure import mse
 from ..scene.loading import SceneSet
 from ..scene.picture import Picture, open_picture
 from ..stroke.blend import paint_each
-from ..stroke.painting import Painting
+from ..stroke.painting import Painting, picture_digest
 from ..stroke.primitive import primitive as find_primitive
 
 # %% ../../nbs/agent/14_trained.ipynb #aa0786d7
@@ -139,9 +138,8 @@ def portable(config: TrainConfig) -> dict:  # JSON values
 # %% ../../nbs/agent/14_trained.ipynb #2087f2b0
 def _origin(agent: Agent, picture: Tensor) -> dict:
     "Where a painting comes from."
-    digest = hashlib.sha256((picture * 255).round().byte().numpy().tobytes()).hexdigest()
     config = agent.config
-    return {"config": portable(config), "seed": config.machine.seed, "target": f"sha256:{digest}", "versions": describe()}
+    return {"config": portable(config), "seed": config.machine.seed, "target": picture_digest(picture), "versions": describe()}
 
 # %% ../../nbs/agent/14_trained.ipynb #44dc2251
 def paint_with(

@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ..agent.trained import Agent, load_agent, paint_with, paintable, guidance_for_scenes
+from ..agent.trained import Agent, guidance_for_scenes, load_agent, paint_with, paintable
 from ..agent.training import Result
 from ..lab.config import differing
 from ..lab.run import RunError, read_metrics
@@ -80,13 +80,13 @@ def load_run(run: str | Path | Result) -> FinishedRun:
 def _mismatches(a: FinishedRun, b: FinishedRun) -> Iterator[str]:
     "A sentence for each reason why two runs cannot be compared."
     if a.folder.resolve() == b.folder.resolve(): yield f"expected two runs, got {a.folder} twice"
-    if a.config["size"] != b.config["size"]:
-        yield f"sizes: expected pictures of one size, got {a.config['size']} and {b.config['size']} pixels"
+    if a.config["task"]["size"] != b.config["task"]["size"]:
+        yield f"sizes: expected pictures of one size, got {a.config['task']['size']} and {b.config['task']['size']} pixels"
     if a.result["held_out_on"] != b.result["held_out_on"]:
         yield ("pictures: expected runs that were tested on the same ones, got "
                f"{a.result['held_out_on']!r} and {b.result['held_out_on']!r}")
-    if a.config["strokes"] != b.config["strokes"]:
-        yield (f"strokes: expected paintings of one length, got {a.config['strokes']} and {b.config['strokes']}; "
+    if a.config["task"]["strokes"] != b.config["task"]["strokes"]:
+        yield (f"strokes: expected paintings of one length, got {a.config['task']['strokes']} and {b.config['task']['strokes']}; "
                "train both with the same number")
 
 # %% ../../nbs/study/03_compare.ipynb #04706789
@@ -98,8 +98,8 @@ def _distinct_names(a: Path, b: Path) -> tuple[str, str]:
 # %% ../../nbs/study/03_compare.ipynb #4028ec17
 def held_out_scenes(run: FinishedRun) -> SceneSet:
     "The pictures that a run was tested on; a StudyError if the data set is not the same any more."
-    c = run.config
-    scenes = load(c["dataset"], "test", c["size"], c["source"], c["data_root"], count=c["evaluate_images"])
+    task, count = run.config["task"], run.config["machine"]["evaluate_images"]
+    scenes = load(task["dataset"], "test", task["size"], task["source"], task["data_root"], count=count)
     if scenes.title != run.result["held_out_on"]:
         raise StudyError(f"{run.folder} was tested on {run.result['held_out_on']!r}, and here is {scenes.title!r}: "
                          "put that data where the run found it")
@@ -209,7 +209,7 @@ class Comparison:
     @property
     def differences(self) -> dict[str, tuple]:
         "The parameters that differ, except for the run directory: name to (in a, in b)."
-        return {k: v for k, v in differing(self.a.config, self.b.config).items() if k != "out_dir"}
+        return {k: v for k, v in differing(self.a.config, self.b.config).items() if k != "machine.out_dir"}
 
     @property
     def metrics(self) -> dict[str, tuple[float, float]]:

@@ -65,6 +65,12 @@ class Entry:
         return self.name.rpartition("/")[0].partition("/")[0]
 
 # %% ../../nbs/study/04_gallery.ipynb #1f6b362a
+def _nested(config, section, name):
+    "A value of a section of a config; a question mark where it is not there."
+    values = config.get(section)
+    return values.get(name, "?") if isinstance(values, dict) else "?"
+
+
 def verdict(config: dict, rows: Sequence[dict], result: dict) -> tuple[str, bool]:
     """One sentence on a run, and whether it is bad news.
 
@@ -79,9 +85,9 @@ def verdict(config: dict, rows: Sequence[dict], result: dict) -> tuple[str, bool
     ('its error is 50% of the error of the best single colour', False)
     """
     if not result:
-        return f"not finished: {rows[-1]['step'] if rows else 0} of {config.get('updates', '?')} updates", True
+        return f"not finished: {rows[-1]['step'] if rows else 0} of {_nested(config, 'learning', 'updates')} updates", True
     error, flat = result["held_out_error"], result["flat_colour_error"]
-    if config.get("smoke"): return "a smoke test: it shows that everything runs, and learned nothing", True
+    if _nested(config, "machine", "smoke") is True: return "a smoke test: it shows that everything runs, and learned nothing", True
     if not error < flat:
         return f"failed: its error, {error:.4f}, is not below that of the best single colour, {flat:.4f}", True
     return f"its error is {error / flat:.0%} of the error of the best single colour", False
@@ -115,11 +121,11 @@ def _read(path):
 def _has_key(path, key):
     "Whether a config has a key, or cannot be read at all."
     try: return key in _read(path)
-    except RunError: return key == "strokes"
+    except RunError: return key == "task"
 
 
-def run_folders(root: Path, key: str = "strokes") -> list[Path]:
-    "The directories below `root` whose config has a key: 'strokes' for trainings, 'study' for studies."
+def run_folders(root: Path, key: str = "task") -> list[Path]:
+    "The directories below `root` whose config has a key: 'task' for trainings, 'study' for studies."
     found = (path.parent for path in root.rglob("config.json") if _has_key(path, key))
     return sorted(folder for folder in found if not folder.name.startswith("process-"))  # further ranks of one run
 
@@ -193,7 +199,7 @@ def _parameters(entry):
     "The parameters of a run that differ from the defaults."
     if not entry.config: return []
     other = differing(as_dict(TrainConfig()), entry.config)
-    hidden = ("out_dir", "threads", "device")
+    hidden = ("machine.out_dir", "machine.threads", "machine.device")
     return [[name, here, default] for name, (default, here) in other.items() if name not in hidden]
 
 # %% ../../nbs/study/04_gallery.ipynb #720b02a1

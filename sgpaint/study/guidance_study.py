@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..agent.environment import rollout
-from ..agent.trained import Agent, load_agent, paintable, guidance_for_scenes
+from ..agent.trained import Agent, guidance_for_scenes, load_agent, paintable
 from ..agent.training import load_scenes
 from ..guide.guidance import load_guidance
 from ..guide.segment import Segmenter, cached_segmenter, segment_images

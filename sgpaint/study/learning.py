@@ -15,7 +15,7 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from ..agent.trained import load_agent, paint_many, paintable, guidance_for_scenes
+from ..agent.trained import guidance_for_scenes, load_agent, paint_many, paintable
 from ..agent.config import configure
 from ..agent.training import load_scenes, train
 from ..lab.config import build, project_root, is_smoke_test
