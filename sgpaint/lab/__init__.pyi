@@ -19,11 +19,16 @@ from .run import RunError as RunError
 from .run import atomic_write as atomic_write
 from .run import progress as progress
 from .run import read_metrics as read_metrics
+from .run import save_json as save_json
+from . import checkpoint as checkpoint
 from .checkpoint import CheckpointError as CheckpointError
 from .cache import cache_home as cache_home
 from .cache import digest as digest
+from .measure import flat_colour_error as flat_colour_error
 from .measure import foreground_error as foreground_error
+from .measure import iou as iou
 from .measure import mse as mse
+from .measure import part_error as part_error
 from .measure import psnr as psnr
 from .measure import ssim as ssim
 from .image import resize as resize
