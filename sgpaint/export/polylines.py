@@ -83,6 +83,14 @@ def to_polylines(painting: Painting, width_mm: float = 100.0, y: str = "up", tol
     ------
     ExportError
         Masks, a primitive without outline, or an option out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sgpaint.stroke import Painting
+    >>> disc = Painting(torch.tensor([[0.5, 0.25, 0.0, 1.0, 0.0, 0.0, 0.0]]), (64, 64), "circle")
+    >>> to_polylines(disc, width_mm=200)[0].points  # x, y upwards, radius, opacity
+    [(100.0, 150.0, 0.78125, 1.0)]
     """
     (height, width), primitive = paper(painting, width_mm), find_primitive(painting.primitive)
     require(y in ("up", "down"), f"y: expected up or down, got {y!r}")

@@ -233,6 +233,13 @@ def to_svg(painting: Painting, size: tuple[int, int] | None = None) -> str:
     ------
     ExportError
         Another renderer, a primitive without outline, or a size that cannot be drawn.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sgpaint.stroke import Painting
+    >>> to_svg(Painting(torch.full((1, 13), 0.5), (24, 32))).splitlines()[1]
+    '<title>untitled</title>'
     """
     h, w = chosen = chosen_size(painting, size) if painting.blend_mode == "plain" else checked_size(painting, size)
     background = "#{:02x}{:02x}{:02x}".format(*(round(255 * c) for c in background_colour(painting.background)))

@@ -101,6 +101,12 @@ class Primitive:
         Columns that become 1 - value in the mirror image (left and right swapped); None: those named `x0`, `x1`, ...
     native
         Number of its code in `strokes.cpp`; None: there is none, and tensors draw it.
+
+    Examples
+    --------
+    >>> from sgpaint.stroke import PRIMITIVES
+    >>> PRIMITIVES["line"].index("r0", "r2")
+    [4, 5]
     """
     name: str
     columns: tuple[str, ...]
@@ -140,7 +146,7 @@ class Primitive:
     def bounds(self) -> tuple[Tensor, Tensor]:
         """Smallest and largest value (P,) of every column."""
         wide = torch.tensor([float(n in self.wide) for n in self.columns])
-        return -wide, 1 + wide
+        return 0 - wide, 1 + wide
 
     def boxes(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
         """Left, top, right, bottom (..., 4) in pixels of strokes (..., P): the points, and the largest radius around them."""
