@@ -383,10 +383,6 @@ def _named(registry: Registry[Any], item: Any) -> Any:
 def _with_names(given: dict[str, Any]) -> dict[str, Any]:
     "The parameters with every object replaced by its name."
     given = {name: _named(DOORS[name], value) if name in DOORS else value for name, value in given.items()}
-    rewards = given.get("rewards")
-    if isinstance(rewards, str) and rewards.lstrip().startswith("{"):  # papermill passes a text
-        try: given["rewards"] = json.loads(rewards)
-        except ValueError as error: raise ConfigError(f"rewards: expected JSON such as {{\"l2\": 1}}, got {rewards!r}: {error}") from error
     if isinstance(given.get("rewards"), dict):
         given["rewards"] = {_named(REWARDS, term): weight for term, weight in given["rewards"].items()}
     return given
