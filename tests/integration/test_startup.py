@@ -7,7 +7,7 @@ import pytest
 import sgpaint
 from sgpaint import cli
 from sgpaint.agent.paint import BUDGETS
-from sgpaint.export.export import FORMATS
+from sgpaint.export.files import FORMATS
 from sgpaint.search.losses import LOSSES
 from sgpaint.stroke.primitive import PRIMITIVES
 
