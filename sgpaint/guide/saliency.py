@@ -40,8 +40,9 @@ def _guided_backprop(expert, swish):
 
 # %% ../../nbs/guide/03_saliency.ipynb #d9cb12db
 SWISH_MODULES = ("SiLU", "Swish", "MemoryEfficientSwish", "SwishMe")  # classes that compute x * sigmoid(x)
+# names that autograd gives to ReLU and its relatives
 NONLINEARITIES = ("Relu", "Silu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Elu", "Celu", "Gelu", "Mish",
-                  "Softplus", "Maximum", "Hardtanh", "Hardswish", "Threshold", "ClampMin", "Clamp")  # autograd's names of relatives of ReLU
+                  "Softplus", "Maximum", "Hardtanh", "Hardswish", "Threshold", "ClampMin", "Clamp")
 
 # %% ../../nbs/guide/03_saliency.ipynb #8492f9ad
 def _graph_nodes(logits):
