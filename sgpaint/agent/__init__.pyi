@@ -27,7 +27,6 @@ from .exploration import GaussianNoise as GaussianNoise
 from .exploration import check_exploration as check_exploration
 from .networks import Actor as Actor
 from .networks import Critic as Critic
-from .paint import paint as paint
 from .rewards import L2 as L2
 from .rewards import REWARDS as REWARDS
 from .rewards import RewardTerm as RewardTerm

@@ -345,7 +345,8 @@ def paint_polished(agent: Agent, picture: Picture, strokes: int | None = None, t
     if strokes is not None and strokes < 1: raise ValueError(f"strokes: expected 1 or more, got {strokes}")
     picture, bundle, count = open_picture(picture), agent.env.bundle, strokes or agent.env.strokes
     env = replace(agent.env, strokes=math.ceil(count / bundle) * bundle)
-    objective = Objective(resize(picture, 128, enlarge=False), find_primitive(env.primitive), env.background)
+    objective = Objective(resize(picture, 128, enlarge=False), find_primitive(env.primitive), env.background,
+                          renderer=env.renderer)
     small, early = objective.at_side(agent.config.task.size), round(0.7 * last)
     with single_thread():
         drawn, left = _anew(small, _turns(agent, env, small, each), count, round(ANEW * count), seed)
@@ -356,4 +357,5 @@ def paint_polished(agent: Agent, picture: Picture, strokes: int | None = None, t
     step = torch.cat([left // bundle, torch.full((count - len(left),), env.steps)])
     origin = _origin(agent, picture) | {"how": "agent and gradient", "each": each, "last": last, "seed": seed}
     return Painting(drawn, (picture.shape[1], picture.shape[2]), objective.primitive.name, objective.background,
-                    title=title, step=step, reward=reward, provenance=origin)
+                    title=title, step=step, reward=reward, provenance=origin,
+                    renderer=env.renderer if isinstance(env.renderer, str) else env.renderer.name)

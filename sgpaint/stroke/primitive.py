@@ -300,7 +300,7 @@ def check_strokes(strokes: Tensor, primitive: str | Primitive = "bezier") -> Ten
         where = bad.nonzero()[0].tolist()
         column = f.columns[where[-1]]
         raise ValueError(f"{f.name} strokes: {column} of stroke {where[-2]} is {strokes[tuple(where)].item():g}, "
-                         f"expected {low[where[-1]]:g} to {high[where[-1]]:g}; clamp it or repair what made it")
+                         f"expected {low[where[-1]] + 0.0:g} to {high[where[-1]]:g}; clamp it or repair what made it")
     return strokes
 
 
