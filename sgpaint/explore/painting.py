@@ -128,6 +128,7 @@ def apply_edits(painting: Painting, edits: Sequence[Sequence[Any]]) -> Painting:
     Parameters
     ----------
     painting : Painting
+        The painting; it stays as it is.
     edits : sequence of (int, str, float)
         Stroke (from 0), column and value.
 
@@ -403,14 +404,15 @@ def available_terms(config: TrainConfig, guidance: Guidance | None = None,
     dict
         Name to term; with a guidance also "foreground_NAME", the same term for the object alone (SG Eq 6, 12).
     """
-    masked = guidance is not None
-    given = {"mask": masked, "focus": guidance is not None and bool(guidance.focus.any()), "discriminator": discriminator is not None}
+    options, masked = config.guidance, guidance is not None
+    focused = guidance is not None and bool(guidance.focus.any())
+    given = {"mask": masked, "focus": focused, "discriminator": discriminator is not None}
     terms: dict[str, RewardTerm] = {}
     for name, kind in REWARDS.items():
         if not all(given[need] for need in kind.needs): continue
-        terms[name] = kind.build(config.guidance, discriminator)
+        terms[name] = kind.build(options, discriminator)
         if masked and "mask" not in kind.needs:
-            terms[f"foreground_{name}"] = Foreground(kind.build(config.guidance, discriminator), config.guidance.aligned)
+            terms[f"foreground_{name}"] = Foreground(kind.build(options, discriminator), options.aligned)
     own = {name: term for name, term in reward_terms(config).items() if all(given[need] for need in term.needs)}
     return terms | own
 
@@ -439,7 +441,8 @@ def stroke_rewards(painting: Painting, target: Tensor, terms: Mapping[str, Rewar
     for before, after in zip(canvases[:-1].split(_BATCH), canvases[1:].split(_BATCH), strict=True):
         n = len(before)
         known = None if guidance is None else guidance[[0] * n]
-        for name, term in terms.items(): rewards[name].append(term.reward(before, after, target.expand(n, -1, -1, -1), known))
+        for name, term in terms.items():
+            rewards[name].append(term.reward(before, after, target.expand(n, -1, -1, -1), known))
     return {name: torch.cat(parts) for name, parts in rewards.items()}
 
 # %% ../../nbs/explore/03_painting.ipynb #31753d6d
@@ -449,8 +452,8 @@ def _observed(guidance, target, focus, side):
     if guidance is None:
         mask = target.mask if isinstance(target, Scene) else None
         if mask is None or at_side(mask).amax() <= 0.5: return None
-        mask = at_side(mask)
-        return make_guidance(mask[None], (mask.shape[1], mask.shape[2]), focus=None if focus is None else at_side(focus)[None])
+        mask, focus = at_side(mask), None if focus is None else at_side(focus)[None]
+        return make_guidance(mask[None], (mask.shape[1], mask.shape[2]), focus=focus)
     return Guidance(at_side(guidance.mask[0])[None], guidance.box, at_side(guidance.focus[0])[None])
 
 # %% ../../nbs/explore/03_painting.ipynb #da56318f
@@ -516,7 +519,8 @@ class RewardExplorer(Timeline):
         picture = to_target(target)
         validate_paintings([painting])
         trained = config_of(painting)
-        self.config, side = trained or configure(), trained.task.size if trained else 0  # of the square that an agent observes
+        self.config = trained or configure()
+        side = trained.task.size if trained else 0  # of the square that an agent observes; 0 = the picture's own
         self.guidance = _observed(guidance, target, focus, side)
         seen = resize(picture, (side, side)) if side else picture
         terms = available_terms(self.config, self.guidance, discriminator)

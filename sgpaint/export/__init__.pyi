@@ -1,13 +1,6 @@
 from .files import FORMATS as FORMATS
 from .files import export as export
 from .film import animate as animate
-from .polylines import Polyline as Polyline
-from .polylines import save_csv as save_csv
 from .polylines import to_polylines as to_polylines
 from .raster import ExportError as ExportError
-from .raster import save_png as save_png
-from .svg import SvgError as SvgError
-from .svg import redraw as redraw
-from .svg import save_svg as save_svg
-from .svg import svg_error as svg_error
 from .svg import to_svg as to_svg

@@ -33,14 +33,16 @@ def _guided_backprop(expert, swish):
 
     class Guided(GuidedBackprop):
         def _register_hooks(self, module):
-            if _has_rule(module, swish): self.backward_hooks.append(module.register_forward_pre_hook(_positive_gradient_copy))
+            if not _has_rule(module, swish): return
+            self.backward_hooks.append(module.register_forward_pre_hook(_positive_gradient_copy))
 
     return Guided(expert)
 
 # %% ../../nbs/guide/03_saliency.ipynb #d9cb12db
-SWISH_MODULES = ("SiLU", "Swish", "MemoryEfficientSwish", "SwishMe")  # class names of modules that compute x * sigmoid(x)
-NONLINEARITIES = ("Relu", "Silu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Elu", "Celu", "Gelu", "Mish", "Softplus",
-         "Maximum", "Hardtanh", "Hardswish", "Threshold", "ClampMin", "Clamp")  # autograd's names of relatives of ReLU
+SWISH_MODULES = ("SiLU", "Swish", "MemoryEfficientSwish", "SwishMe")  # classes that compute x * sigmoid(x)
+# names that autograd gives to ReLU and its relatives
+NONLINEARITIES = ("Relu", "Silu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Elu", "Celu", "Gelu", "Mish",
+                  "Softplus", "Maximum", "Hardtanh", "Hardswish", "Threshold", "ClampMin", "Clamp")
 
 # %% ../../nbs/guide/03_saliency.ipynb #8492f9ad
 def _graph_nodes(logits):

@@ -12,7 +12,8 @@ import numpy as np
 
 from .backgrounds import foliage, meadow, rocks, shore, sky, wood
 from sgpaint.scene.raster import (
-    CAMOUFLAGED, capsule, contrasting_colour, ellipse, smooth_union, lerp, similar_colour, rgb, lambert_shading, smoothstep,
+    CAMOUFLAGED, capsule, contrasting_colour, ellipse, smooth_union, lerp, similar_colour, rgb, lambert_shading,
+    smoothstep,
     random_hue, random_light, texture,
 )
 
@@ -61,7 +62,8 @@ def plumage(rng, palette, camouflaged) -> Plumage:
         base = palette[0]
         return Plumage(*(similar_colour(rng, base, 0.18, 0.04, (0.04, 0.96)) for _ in range(6)))
     bright = rng.uniform() < 0.65
-    back = contrasting_colour(rng, palette, (0.45, 0.9) if bright else (0.15, 0.45), (0.3, 0.85) if bright else (0.2, 0.55))
+    saturation, value = ((0.45, 0.9), (0.3, 0.85)) if bright else ((0.15, 0.45), (0.2, 0.55))
+    back = contrasting_colour(rng, palette, saturation, value)
     belly = lerp(back, rgb(rng.uniform(0.05, 0.17), rng.uniform(0.05, 0.7), 0.95), rng.uniform(0.35, 1))
     breast = lerp(belly, rgb(random_hue(rng), 0.75, 0.85), rng.choice((0, 0, 0.7, 1)))
     cap = lerp(back, rgb(random_hue(rng), rng.uniform(0.1, 0.8), rng.uniform(0.1, 0.95)), rng.choice((0, 0.8, 1)))

@@ -12,7 +12,9 @@ from functools import lru_cache
 import numpy as np
 
 from .backgrounds import hills, road, town, trees, wall
-from .raster import CAMOUFLAGED, contrasting_colour, ellipse, lerp, similar_colour, rgb, smoothstep, random_light
+from sgpaint.scene.raster import (
+    CAMOUFLAGED, contrasting_colour, ellipse, lerp, random_light, rgb, similar_colour, smoothstep,
+)
 
 # %% ../../nbs/scene/05_cars.ipynb #0f7946be
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def draw_glass(car, w, u, v, roof) -> None:
     sky_in_it = lerp(rgb(0.57, 0.3, 0.35), rgb(0.56, 0.22, 0.9), height)
     if kind == "tinted":
         sky_in_it = lerp(rgb(0.62, 0.3, 0.07), rgb(0.6, 0.3, 0.24), height)
-    glare = smoothstep(0.05, 0.02, np.abs(u - 0.35 * v - 0.02 + 0.1 * car.light.x)) * (0.35 if kind != "tinted" else 0.15)
+    strength = 0.35 if kind != "tinted" else 0.15
+    glare = smoothstep(0.05, 0.02, np.abs(u - 0.35 * v - 0.02 + 0.1 * car.light.x)) * strength
     w.composite(glass * car.length, (sky_in_it + glare) * car.light.tint, 1, 0, car.instance, car.part_of["window"])
 
 # %% ../../nbs/scene/05_cars.ipynb #1e5addb0
@@ -220,4 +223,5 @@ def car_scene(canvas, rng) -> tuple[list[int], dict]:
     x = rng.uniform(-0.1, 0.1) * (1.4 - length)
     make, facing = list(CARS.values())[label], int(rng.choice((-1, 1)))
     draw_car(Car(canvas, rng, make, body, colour, second, light, x, ground, length, facing))
-    return [label], {"camouflaged": camouflaged, "background": background.__name__, "body": body, "scale": float(length)}
+    return [label], {"camouflaged": camouflaged, "background": background.__name__, "body": body,
+                     "scale": float(length)}

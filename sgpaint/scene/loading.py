@@ -311,7 +311,8 @@ class MixedSceneSet(SceneSet):
         self.kind, self.dataset = kinds.pop() if len(kinds) == 1 else "mixed", "-".join(s.dataset for s in sets)
         self.class_names = tuple(dict.fromkeys(name for s in sets for name in s.class_names))
         rng, shares = np.random.default_rng(seed), np.array(weights) / sum(weights)
-        self.set_index = rng.permutation(np.searchsorted(np.cumsum(shares)[:-1], (np.arange(count) + 0.5) / count, "right"))
+        middles = (np.arange(count) + 0.5) / count
+        self.set_index = rng.permutation(np.searchsorted(np.cumsum(shares)[:-1], middles, "right"))
         self.scene_index = np.empty(count, int)
         for k, s in enumerate(sets):
             here = self.set_index == k
@@ -351,7 +352,8 @@ def _mixed(mixture: "MixedSceneSet") -> tuple[torch.Tensor, torch.Tensor]:
     images = torch.empty(len(mixture), 3, mixture.size, mixture.size, dtype=torch.uint8)
     labels = torch.full((len(mixture),), -1)
     for k, scenes in enumerate(mixture.sets):
-        here, rows = torch.from_numpy(mixture.set_index == k), torch.from_numpy(mixture.scene_index[mixture.set_index == k])
+        of_set = mixture.set_index == k
+        here, rows = torch.from_numpy(of_set), torch.from_numpy(mixture.scene_index[of_set])
         number = torch.tensor([*(mixture.class_names.index(name) for name in scenes.class_names), -1])
         images[here], labels[here] = scenes.images()[rows], number[scenes.labels[rows]]
     return images, labels
@@ -416,7 +418,8 @@ def load(
     if not isinstance(known, MixedDataset):
         return SceneSet(find(dataset, source, root), split, size, count, seed, workers)
     total, where = count or DEFAULT_COUNTS[split], (split, size, source, root)
-    sets = [load(name, *where, math.ceil(w / sum(known.weights.values()) * total), seed, workers) for name, w in known.weights.items()]
+    shares = {name: weight / sum(known.weights.values()) for name, weight in known.weights.items()}
+    sets = [load(name, *where, math.ceil(share * total), seed, workers) for name, share in shares.items()]
     return MixedSceneSet(sets, list(known.weights.values()), total, seed)
 
 # %% ../../nbs/scene/14_loading.ipynb #83b90519
@@ -426,7 +429,8 @@ def _check_splits(dataset: str, source: str, root: str, size: int) -> Iterator[s
     train, test = sets.values()
     if train.class_names != test.class_names: yield "class_names: expected the same in both splits"
     if train.kind == "real" and not isinstance(train, MixedSceneSet):
-        names = [{sample.name for sample in list_samples(scenes.found, split).samples} for split, scenes in sets.items()]
+        lists = [list_samples(scenes.found, split).samples for split, scenes in sets.items()]
+        names = [{sample.name for sample in samples} for samples in lists]
         if shared := sorted(names[0] & names[1]): yield f"splits: expected none in common, got {shared[0]!r} in both"
     for split, scenes in sets.items():
         images, labels = scenes.images(), scenes.labels

@@ -220,8 +220,8 @@ def random_light(rng) -> Light:
     return Light(np.sin(angle), -np.cos(angle), (0.62, 0.5, 0.74)[kind], tint[:, None, None])
 
 # %% ../../nbs/scene/02_raster.ipynb #e757bcfa
-def lambert_shading(canvas: RasterCanvas, distance: np.ndarray, depth: float, light: Light) -> np.ndarray:  # (h, w) factor
-    "Brightness of a shape that bulges towards us over `depth` units from its edge."
+def lambert_shading(canvas: RasterCanvas, distance: np.ndarray, depth: float, light: Light) -> np.ndarray:
+    "(h, w) brightness of a shape that bulges towards us over `depth` units from its edge."
     gy, gx = np.gradient(distance) if min(distance.shape) > 1 else (distance, distance)
     flat = np.clip(1 + distance * np.float32(1 / depth), 0, 1)  # 1 at the edge, 0 deep inside
     slope = (gx * np.float32(light.x * canvas.px) + gy * np.float32(light.y * canvas.px)) * flat

@@ -200,7 +200,8 @@ def list_tiny_imagenet(root: Path, split: str) -> SampleList:
     samples = []
     for folder, wnid, name, x0, y0, x1, y1 in rows:  # the last column and row belong to the box
         path = folder / "images" / name
-        samples.append(Sample(path.relative_to(root).as_posix(), path, number[wnid], (x0, y0, x1 + 1 - x0, y1 + 1 - y0)))
+        box = x0, y0, x1 + 1 - x0, y1 + 1 - y0
+        samples.append(Sample(path.relative_to(root).as_posix(), path, number[wnid], box))
     names = tuple(words.get(w, w).split(",")[0].strip() for w in wnids)
     return SampleList(tuple(samples), names, "the owners' split (val read as test)")
 

@@ -13,7 +13,8 @@ import numpy as np
 from .backgrounds import road, sky, town
 from .cars import _BODIES, CARS, Car, car_colours, draw_car
 from sgpaint.scene.raster import (
-    CAMOUFLAGED, box, capsule, ellipse, gradient, smooth_intersection, lerp, rgb, lambert_shading, smoothstep, random_light, texture,
+    CAMOUFLAGED, box, capsule, ellipse, gradient, lambert_shading, lerp, random_light, rgb, smooth_intersection,
+    smoothstep, texture,
 )
 
 # %% ../../nbs/scene/06_streets.ipynb #1d4f73be

@@ -87,7 +87,7 @@ def coarse_to_fine(
     Examples
     --------
     >>> [(stage.new, stage.replaced, stage.side, stage.steps) for stage in coarse_to_fine(100, 200, (128, 160))]
-    [(10, 0, 32, 20), (30, 0, 64, 30), (60, 0, 64, 40), (0, 10, 128, 55), (0, 10, 128, 55)]
+    [(10, 0, 32, 20), (30, 0, 64, 30), (60, 0, 64, 40), (0, 10, 96, 27), (0, 10, 128, 83)]
     """
     side, aspect = min(size), max(size) / min(size)
     fine = min(0.25, 0.031 * math.sqrt(200 * aspect / max(strokes, 1)))

@@ -101,6 +101,12 @@ class Primitive:
         Columns that become 1 - value in the mirror image (left and right swapped); None: those named `x0`, `x1`, ...
     native
         Number of its code in `strokes.cpp`; None: there is none, and tensors draw it.
+
+    Examples
+    --------
+    >>> from sgpaint.stroke import PRIMITIVES
+    >>> PRIMITIVES["line"].index("r0", "r2")
+    [4, 5]
     """
     name: str
     columns: tuple[str, ...]
@@ -140,11 +146,12 @@ class Primitive:
     def bounds(self) -> tuple[Tensor, Tensor]:
         """Smallest and largest value (P,) of every column."""
         wide = torch.tensor([float(n in self.wide) for n in self.columns])
-        return -wide, 1 + wide
+        return 0 - wide, 1 + wide
 
     def boxes(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
-        """Left, top, right, bottom (..., 4) in pixels of strokes (..., P): the points, and the largest radius around them."""
-        def named(unit: str) -> list[Tensor]: return [strokes[..., i] for i, n in enumerate(self.columns) if _unit(n) == unit]
+        """Left, top, right, bottom (..., 4) in pixels of strokes (..., P): their points and largest radius."""
+        def named(unit: str) -> list[Tensor]:
+            return [strokes[..., i] for i, n in enumerate(self.columns) if _unit(n) == unit]
         xs, ys = torch.stack(named("x"), -1) * size[1], torch.stack(named("y"), -1) * size[0]
         radii = [radius_px(r, size) for r in named("r")]
         reach = torch.stack([torch.zeros_like(xs[..., 0]), *radii]).amax(0)
@@ -294,7 +301,7 @@ def check_strokes(strokes: Tensor, primitive: str | Primitive = "bezier") -> Ten
         where = bad.nonzero()[0].tolist()
         column = f.columns[where[-1]]
         raise ValueError(f"{f.name} strokes: {column} of stroke {where[-2]} is {strokes[tuple(where)].item():g}, "
-                         f"expected {low[where[-1]]:g} to {high[where[-1]]:g}; clamp it or repair what made it")
+                         f"expected {low[where[-1]] + 0.0:g} to {high[where[-1]]:g}; clamp it or repair what made it")
     return strokes
 
 
