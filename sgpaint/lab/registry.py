@@ -70,6 +70,11 @@ def _definition(item: Any, module: str = "") -> tuple[str, str]:
     return module or type(item).__module__, type(item).__qualname__
 
 
+def _same(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    "Whether two definitions are one; a lesson that runs an exported cell defines it once more, in `__main__`."
+    return one[1] == other[1] and (one[0] == other[0] or "__main__" in (one[0], other[0]))
+
+
 class Registry(Generic[T]):
     """Named objects of one kind.
 
@@ -103,7 +108,7 @@ class Registry(Generic[T]):
         if not isinstance(name, str) or not name or name != name.strip():
             raise RegistryError(f"{self.kind}: expected a name, got {name!r}")
         defined, there = _definition(item, module), self._defined.get(name)
-        if there is not None and there != defined and self._items.get(name) is not item:
+        if there is not None and not _same(there, defined) and self._items.get(name) is not item:
             raise RegistryError(f"{self.kind} {name!r}: the name is taken by {'.'.join(there)}; "
                                 f"register {'.'.join(defined)} under another one")
         broken = list(self.check(name, item)) if self.check else []
