@@ -14,7 +14,7 @@ help:  ## list the targets
 paint: $(READY)  ## train the first agent on the built-in birds and paint with it (minutes)
 	@BIN=$(BIN) tools/paint.sh $(RUN)
 
-gallery: $(READY)  ## hang every painting under runs/ on one page that plays, also what failed
+gallery: $(READY)  ## build static pages of every painting under runs/, failed runs included
 	@BIN=$(BIN) tools/gallery.sh runs/gallery
 
 test: export MPLBACKEND := agg

@@ -9,7 +9,7 @@ The three first calls:
 >>> result = train(configure(dataset="birds"))    # train an agent by reinforcement learning, in minutes
 
 >>> from sgpaint import load_agent
->>> agent = load_agent("runs/first")              # the trained agent; agent.paint(image) gives a Painting
+>>> agent = load_agent("runs/first")              # a trained agent; sgpaint.agent.paint_with(agent, "me.jpg") paints
 
 Each package has the same form: `dir(sgpaint.stroke)` lists what a user should import, `help(sgpaint.stroke)` begins
 with the first calls. Importing `sgpaint` imports nothing else; each name is loaded when it is first used.

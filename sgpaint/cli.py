@@ -74,7 +74,7 @@ def _check_output(path: Path, picture: Path, size: int | None) -> None:
     "Refuse an output that could not be written, before anything is painted."
     import inspect
 
-    from sgpaint.export.export import FORMATS
+    from sgpaint.export.files import FORMATS
     kind = path.suffix.lower()
     if kind not in FORMATS:
         raise ValueError(f"output: expected a name that ends in {', '.join(FORMATS)}, got {path.name!r}")
@@ -91,7 +91,7 @@ def _paint(given: argparse.Namespace) -> Path:
     "`sgpaint paint`: the file that was written."
     _check_output(given.output, given.picture, given.size)
     from sgpaint.agent.paint import paint
-    from sgpaint.export.export import export
+    from sgpaint.export.files import export
     from sgpaint.scene.picture import open_mask
     from sgpaint.search.objective import Constraints
     width = {} if given.min_width is None else {"min_width": given.min_width}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Hang every painting of the runs on one static page, also what failed: tools/gallery.sh runs/gallery
+# Build static pages of every painting under runs/, failed runs included: tools/gallery.sh runs/gallery
 set -eu
 out=$1
 bin=$BIN

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['WORKING_SIDE', 'WORKING_PIXELS', 'MIN_SIDE', 'BUDGETS', 'AGENT_STROKES', 'EAGER_PIXELS', 'EAGER_STEPS',
-           'REFINE_STEPS', 'FOREGROUND_WEIGHT', 'log', 'working_size', 'working_copy', 'working_masks', 'paint']
+           'TILE_STROKES', 'REFINE_STEPS', 'FOREGROUND_WEIGHT', 'log', 'working_size', 'working_copy', 'working_masks',
+           'paint']
 
 # %% ../../nbs/agent/15_paint.ipynb #8ef2ac9c
 import functools
@@ -75,6 +76,7 @@ def working_masks(
 BUDGETS = {"instant": 40, "fast": 200, "good": 600, "best": 1300}  # steps of gradient
 AGENT_STROKES = 200  # largest number of strokes that the agent paints
 EAGER_PIXELS, EAGER_STEPS = 2900, 80  # limits of the copy and of the steps without compiled code
+TILE_STROKES = 100  # fewer strokes in each tile are measured to be worse than one undivided picture
 REFINE_STEPS = 40  # on the whole picture, after its tiles
 FOREGROUND_WEIGHT = 3.0  # how many times more an error inside the masks counts
 log = logging.getLogger("sgpaint")
@@ -170,6 +172,9 @@ def _paint_tiles(image: Tensor, masks: Tensor | None, strokes: int, k: int, cons
     "Paint the tiles one by one, put their strokes on one canvas, stage by stage, and refine them there."
     boxes, widest = _tile_boxes(image, k), 2 * (RADIUS_MIN + RADIUS_SPAN)
     if strokes < len(boxes): raise ValueError(f"divide: expected a stroke or more for each of {len(boxes)} tiles, got {strokes}")
+    if strokes < TILE_STROKES * len(boxes):
+        log.warning("paint: divide=%d leaves %d strokes for each of %d tiles; with fewer than %d, divide=1 is better and takes "
+                    "less time", k, strokes // len(boxes), len(boxes), TILE_STROKES)
     wider = replace(constraints, min_width=min(k * constraints.min_width, widest))
     parts = _paint_each_tile(image, masks, boxes, strokes, constraints=wider, **settings)
     steps = torch.cat([part.step for part in parts if part.step is not None])
@@ -251,8 +256,9 @@ def paint(
     progress_bar : bool
         Whether a progress bar is shown.
     divide : int
-        k cuts the picture into k times k tiles, each painted as a picture of its own; from 1 to 16. It pays where a tile
-        has about 200 strokes or more, and takes two to three times as long.
+        k cuts the picture into k times k tiles, each painted as a picture of its own; from 1 to 16. With fewer than about
+        100 strokes in each tile the painting becomes worse, and a line of the log says so. It takes about three times as
+        long.
     loss : str or callable
         What is made small: "l2", "l1", "features", another name in `sgpaint.search.LOSSES`, or a function of canvas and
         target (3, H, W) that gives a number or errors (any, H, W).

@@ -1,12 +1,8 @@
 from .drawing import MaskBrush as MaskBrush
 from .drawing import PaintAlong as PaintAlong
-from .drawing import fit_stroke as fit_stroke
 from .guidance import AlignmentExplorer as AlignmentExplorer
 from .guidance import FocusExplorer as FocusExplorer
-from .guidance import focus_map as focus_map
 from .painting import KappaExplorer as KappaExplorer
 from .painting import RewardExplorer as RewardExplorer
 from .painting import StrokeExplorer as StrokeExplorer
-from .painting import apply_edits as apply_edits
 from .widget import Explorer as Explorer
-from .widget import WidgetError as WidgetError

@@ -204,7 +204,8 @@ def score_row(name: str, painting: Painting, picture: Tensor) -> dict[str, Any]:
 # %% ../../nbs/explore/02_drawing.ipynb #b9f9b88d
 def _painters(strokes, agent, others, background):
     "Who paints along, by name."
-    if others is None: others = {"optimizer": partial(optimize, strokes=strokes, background=background, progress_bar=False)}
+    if others is None:
+        others = {"optimizer": partial(optimize, strokes=strokes, background=background, progress_bar=False)}
     known = ({"agent": partial(paint_with, agent)} if agent else {}) | dict(others)
     for name, paint in known.items():
         named = isinstance(name, str) and name not in ("", READER)
@@ -378,7 +379,8 @@ def _validate_scribble(mark: dict[str, Any]) -> dict[str, Any]:
     "One scribble."
     number, radius = mark["instance"], mark["radius"]
     whole = isinstance(number, int) and not isinstance(number, bool)
-    require(whole and 0 <= number <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, or 0 to erase, got {number!r}")
+    require(whole and 0 <= number <= MAX_INSTANCES,
+            f"instance: expected 1 to {MAX_INSTANCES}, or 0 to erase, got {number!r}")
     require(isinstance(radius, int | float) and 0 < radius <= MAX_BRUSH_RADIUS,
             f"radius: expected above 0, to {MAX_BRUSH_RADIUS} of the shorter side, got {radius!r}")
     return {"instance": number, "radius": float(radius), "points": _validate_path(mark["points"]).tolist()}
@@ -506,15 +508,17 @@ class MaskBrush(MarkEditor):
         super().__init__()
         self.picture, self.full = load_for_display(image)
         self._drawn: tuple[list, np.ndarray] = [], label_map([], (self.picture.shape[1], self.picture.shape[2]))
-        self.set_trait("setup", {"picture_url": picture_url(to_pil(self.picture), "png"), "colours": COLOURS[:MAX_INSTANCES],
-                                 "size_text": size_text(self.picture, self.full), "size": list(self.picture.shape[1:])})
+        self.set_trait("setup", {"picture_url": picture_url(to_pil(self.picture), "png"),
+                                 "colours": COLOURS[:MAX_INSTANCES], "size": list(self.picture.shape[1:]),
+                                 "size_text": size_text(self.picture, self.full)})
         self.marks = []
         self._history = []
 
     @traitlets.validate("instance")
     def _validate_instance(self, proposal):
-        require(1 <= proposal["value"] <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, got {proposal['value']}")
-        return proposal["value"]
+        value = proposal["value"]
+        require(1 <= value <= MAX_INSTANCES, f"instance: expected 1 to {MAX_INSTANCES}, got {value}")
+        return value
 
     @traitlets.validate("radius")
     def _validate_radius(self, proposal): return _validate_scribble(_BRUSH | {"radius": proposal["value"]})["radius"]

@@ -30,7 +30,8 @@ from ..lab.show import to_pil
 from ..scene.record import Scene
 from ..stroke.page import picture_url, script
 from sgpaint.explore.widget import (
-    MAX_DISPLAY_SIDE, Explorer, WidgetError, add_static_view, hstack_pictures, load_for_display, require, size_text, to_floats,
+    MAX_DISPLAY_SIDE, Explorer, WidgetError, add_static_view, hstack_pictures, load_for_display, require, size_text,
+    to_floats,
 )
 
 # %% ../../nbs/explore/01_guidance.ipynb #663babbd
@@ -42,10 +43,10 @@ def validate_box(box: Any) -> list[float]:  # x, y, w, h: a list, a tuple or a t
     expected = "box: expected four numbers x, y, w, h"
     try: numbers = to_floats(box)
     except (TypeError, ValueError): raise WidgetError(f"{expected}, got {box!r:.60}") from None
-    limit = MAX_BOX_COORDINATE
+    limit, least = MAX_BOX_COORDINATE, MIN_BOX_SIDE
     require(len(numbers) == 4, f"{expected}, got {len(numbers)}")
     require(all(abs(v) <= limit for v in numbers), f"{expected} from -{limit:g} to {limit:g}, got {numbers}")
-    require(min(numbers[2:]) >= MIN_BOX_SIDE, f"{expected} with sides w and h of {MIN_BOX_SIDE:g} or more, got {numbers}")
+    require(min(numbers[2:]) >= least, f"{expected} with sides w and h of {least:g} or more, got {numbers}")
     return numbers
 
 # %% ../../nbs/explore/01_guidance.ipynb #537bd8f3
@@ -273,9 +274,9 @@ class _Picture:
 def _resize_for_expert(picture, side, number):
     "A picture (3, h, w) as an expert sees it."
     image, _ = load_for_display(picture)
-    long, short = max(image.shape[1:]), min(image.shape[1:])
+    (long, short), size = (max(image.shape[1:]), min(image.shape[1:])), tuple(image.shape[1:])
     require(not side or long <= _MAX_ASPECT_RATIO * short,
-            f"picture {number}: expected sides of at most {_MAX_ASPECT_RATIO} to 1, got {tuple(image.shape[1:])}; crop it")
+            f"picture {number}: expected sides of at most {_MAX_ASPECT_RATIO} to 1, got {size}; crop it")
     return resize(image, side) if side else image
 
 
@@ -483,7 +484,8 @@ class FocusExplorer(Explorer):
     def _update(self, change):
         one = self.maps.pictures[self.picture]
         view = {"prediction_text": self.maps.describe(self.picture), "note": _describe_share(self.share, one.parts),
-                "picture_url": picture_url(to_pil(one.image), "png"), "map_url": picture_url(to_cividis(self.map), "png"),
+                "picture_url": picture_url(to_pil(one.image), "png"),
+                "map_url": picture_url(to_cividis(self.map), "png"),
                 "parts_url": "" if one.parts is None else picture_url(_parts_outline(one.parts), "png")}
         for name, value in view.items(): self.set_trait(name, value)
 

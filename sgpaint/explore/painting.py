@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['MAX_CROPS', 'SPEEDS', 'MAX_WEIGHT', 'to_target', 'validate_paintings', 'guidance_panels', 'Timeline', 'validate_edit',
-           'apply_edits', 'StrokeExplorer', 'part_errors', 'KappaExplorer', 'reward_terms', 'RewardExplorer']
+           'apply_edits', 'StrokeExplorer', 'part_errors', 'KappaExplorer', 'config_of', 'available_terms',
+           'stroke_rewards', 'RewardExplorer']
 
 # %% ../../nbs/explore/03_painting.ipynb #7bb0c91f
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 import sgpaint
+from ..agent.config import TrainConfig, configure, reward_terms, reward_weights
+from ..agent.guided_rewards import Foreground
+from ..agent.rewards import REWARDS, RewardTerm
 from ..agent.trained import load_agent, paint_with
 from ..guide.align import zoom
-from ..guide.saliency import focus_distance
+from ..guide.guidance import Guidance, make_guidance
+from ..lab.config import from_dict
+from ..lab.image import resize
 from ..lab.measure import foreground_error, mse
 from ..lab.show import to_pil
 from ..scene.picture import open_picture
@@ -122,6 +128,7 @@ def apply_edits(painting: Painting, edits: Sequence[Sequence[Any]]) -> Painting:
     Parameters
     ----------
     painting : Painting
+        The painting; it stays as it is.
     edits : sequence of (int, str, float)
         Stroke (from 0), column and value.
 
@@ -370,24 +377,84 @@ class KappaExplorer(Timeline):
         return add_static_view(super()._repr_mimebundle_(**kwargs), side_by_side(self.originals).poster(), caption)
 
 # %% ../../nbs/explore/03_painting.ipynb #5101d77f
+_BATCH = 64  # strokes at a time
+
+
+def config_of(painting: Painting) -> TrainConfig | None:
+    "The config of the agent that painted; None where the painting has none, or one of another version."
+    try: return from_dict(TrainConfig, painting.provenance["config"])
+    except (KeyError, TypeError, ValueError): return None
+
+
+def available_terms(config: TrainConfig, guidance: Guidance | None = None,
+                    discriminator: Callable[[Tensor, Tensor], Tensor] | None = None) -> dict[str, RewardTerm]:
+    """Every registered reward term that can be computed here, by name, as a training of this config builds it.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Gives the terms their options, such as the aligned frame.
+    guidance : Guidance, optional
+        Masks, boxes and focus maps; without it terms that need them are left out.
+    discriminator : callable, optional
+        Scores (canvas, target) pairs, high = real; without it terms that need one are left out.
+
+    Returns
+    -------
+    dict
+        Name to term; with a guidance also "foreground_NAME", the same term for the object alone (SG Eq 6, 12).
+    """
+    options, masked = config.guidance, guidance is not None
+    focused = guidance is not None and bool(guidance.focus.any())
+    given = {"mask": masked, "focus": focused, "discriminator": discriminator is not None}
+    terms: dict[str, RewardTerm] = {}
+    for name, kind in REWARDS.items():
+        if not all(given[need] for need in kind.needs): continue
+        terms[name] = kind.build(options, discriminator)
+        if masked and "mask" not in kind.needs:
+            terms[f"foreground_{name}"] = Foreground(kind.build(options, discriminator), options.aligned)
+    own = {name: term for name, term in reward_terms(config).items() if all(given[need] for need in term.needs)}
+    return terms | own
+
+
 @torch.no_grad()
-def reward_terms(
-    painting: Painting,
-    target: Tensor,  # (3, H, W) in [0, 1]
-    mask: Tensor | None = None,  # (1, H, W), the object
-    focus: Tensor | None = None,  # (1, H, W) in [0, 1], the focus map
-) -> dict[str, Tensor]:  # (N,) each
-    "The decrease of each distance with every stroke."
-    size = (target.shape[1], target.shape[2])
-    rows: list[list[float]] = []
-    for canvas in painting.frames(size=size):
-        one, same = canvas[None], target[None]
-        row = [mse(one, same).item()]
-        if mask is not None: row.append(foreground_error(one, same, mask[None]).item())
-        if focus is not None: row.append(focus_distance(one, same, focus[None]).item())
-        rows.append(row)
-    names = ["whole", *(["object"] if mask is not None else []), *(["focus"] if focus is not None else [])]
-    return dict(zip(names, -torch.tensor(rows).diff(dim=0).T, strict=True))
+def stroke_rewards(painting: Painting, target: Tensor, terms: Mapping[str, RewardTerm],
+                   guidance: Guidance | None = None) -> dict[str, Tensor]:
+    """The reward of every stroke of a painting, term by term.
+
+    Parameters
+    ----------
+    painting : Painting
+    target : Tensor
+        (3, H, W) in [0, 1]; the strokes are drawn at this size.
+    terms : mapping of str to RewardTerm
+    guidance : Guidance, optional
+        Of one picture, (1, 1, H, W); for terms that need it.
+
+    Returns
+    -------
+    dict
+        Name to (N,), the decrease of the term's distance with each stroke.
+    """
+    canvases = torch.stack(list(painting.frames(size=(target.shape[1], target.shape[2]))))
+    rewards: dict[str, list[Tensor]] = {name: [torch.zeros(0)] for name in terms}
+    for before, after in zip(canvases[:-1].split(_BATCH), canvases[1:].split(_BATCH), strict=True):
+        n = len(before)
+        known = None if guidance is None else guidance[[0] * n]
+        for name, term in terms.items():
+            rewards[name].append(term.reward(before, after, target.expand(n, -1, -1, -1), known))
+    return {name: torch.cat(parts) for name, parts in rewards.items()}
+
+# %% ../../nbs/explore/03_painting.ipynb #31753d6d
+def _observed(guidance, target, focus, side):
+    "The guidance of a picture at the size that an agent observes, `side` pixels or as it is; None where there is none."
+    def at_side(plane): return resize(plane, (side, side)) if side else plane
+    if guidance is None:
+        mask = target.mask if isinstance(target, Scene) else None
+        if mask is None or at_side(mask).amax() <= 0.5: return None
+        mask, focus = at_side(mask), None if focus is None else at_side(focus)[None]
+        return make_guidance(mask[None], (mask.shape[1], mask.shape[2]), focus=focus)
+    return Guidance(at_side(guidance.mask[0])[None], guidance.box, at_side(guidance.focus[0])[None])
 
 # %% ../../nbs/explore/03_painting.ipynb #da56318f
 MAX_WEIGHT = 10.0  # the largest weight of a slider
@@ -399,19 +466,27 @@ class RewardExplorer(Timeline):
     Parameters
     ----------
     painting : Painting
+        Its stored config sets the options of the terms, the first weights and the size at which strokes are drawn.
     target : tensor, PIL image, path or Scene
-        The picture, (3, H, W) in [0, 1]; a scene's mask adds the object's term.
+        The picture, (3, H, W) in [0, 1]. A scene's mask adds the terms of the object.
     focus : Tensor, optional
-        (1, H, W) in [0, 1], the focus map of an expert; adds the focus term.
+        (1, H, W) in [0, 1], the focus map of an expert; adds the focus term. Needs a scene with a mask.
+    guidance : Guidance, optional
+        Mask, box and focus map of the picture, in place of those of a scene.
+    scales : mapping of str to float, optional
+        Term to the number that its rewards are divided by, such as `scales` in a run's result.json; 1 by default.
+    discriminator : callable, optional
+        Scores (canvas, target) pairs, (B, 3, H, W) each, high = real; adds the terms that need one.
 
     Attributes
     ----------
     terms : dict of str to list of float
-        Name of a term to the reward of every stroke.
+        Name of a term to the reward of every stroke, divided by its scale. Every registered term that can be computed
+        is there, also one of another package.
     weights : dict of str to float
-        Name of a term to its weight, 0 to `MAX_WEIGHT`; can be set.
+        Name of a term to its weight, 0 to `MAX_WEIGHT`; can be set. At first those of the painting's config.
     rewards : Tensor
-        (N,), the weighted sum of every stroke.
+        (N,), the weighted sum of every stroke: at first the reward of the training.
 
     Raises
     ------
@@ -420,14 +495,14 @@ class RewardExplorer(Timeline):
 
     Notes
     -----
-    H Eq 1; SG Eq 14, 15 and 19.
+    H Eq 1; SG Eq 12, 14, 15 and 19.
 
     Examples
     --------
     >>> import torch
     >>> from sgpaint.stroke.painting import Painting
     >>> explorer = RewardExplorer(Painting(torch.full((4, 13), 0.5), (16, 16)), torch.full((3, 16, 16), 0.5))
-    >>> explorer.weights = {"whole": 2.0}
+    >>> explorer.weights = explorer.weights | {"l2": 2.0}
     >>> explorer.rewards.shape
     torch.Size([4])
     """
@@ -437,13 +512,25 @@ class RewardExplorer(Timeline):
     max_weight = traitlets.Float(MAX_WEIGHT, read_only=True).tag(sync=True)
 
     def __init__(self, painting: Painting, target: Tensor | Image.Image | str | Path | Scene,
-                 focus: Tensor | None = None):
+                 focus: Tensor | None = None, guidance: Guidance | None = None,
+                 scales: Mapping[str, float] | None = None,
+                 discriminator: Callable[[Tensor, Tensor], Tensor] | None = None):
         super().__init__()
-        picture, mask = to_target(target), target.mask if isinstance(target, Scene) else None
-        terms = reward_terms(validate_paintings([painting])[0], picture, mask, focus)
+        picture = to_target(target)
+        validate_paintings([painting])
+        trained = config_of(painting)
+        self.config = trained or configure()
+        side = trained.task.size if trained else 0  # of the square that an agent observes; 0 = the picture's own
+        self.guidance = _observed(guidance, target, focus, side)
+        seen = resize(picture, (side, side)) if side else picture
+        terms = available_terms(self.config, self.guidance, discriminator)
+        rewards = stroke_rewards(painting, seen, terms, self.guidance)
+        self.scales = {name: float((scales or {}).get(name, 1.0)) for name in terms}
         self.set_paintings([painting], [player_extras(painting, picture)])
-        self.set_trait("terms", {name: values.tolist() for name, values in terms.items()})
-        self.weights = {name: 1.0 for name in terms}
+        self.set_trait("terms", {name: (values / self.scales[name]).tolist() for name, values in rewards.items()})
+        weights = reward_weights(self.config, self.config.learning.updates)
+        if not set(weights) & set(terms): weights = {"l2": 1.0}  # a discriminator alone, which is not here
+        self.weights = {name: min(weights.get(name, 0.0), MAX_WEIGHT) for name in terms}
 
     @traitlets.validate("weights")
     def _validate_weights(self, proposal):

@@ -87,9 +87,9 @@ def require(condition: bool, message: str) -> None:
 class Explorer(anywidget.AnyWidget):
     """A widget whose state lives in Python.
 
-    A heir declares its traits, validates them with `traitlets.validate`, and gives its JavaScript as `_esm`. A value set in
-    a cell raises where it is invalid. A value requested by the browser never raises: the message goes to `error`, and the
-    browser gets the valid state back.
+    A subclass declares its traits, validates them with `traitlets.validate`, and gives its JavaScript as `_esm`. An
+    invalid value set in a cell raises. An invalid value requested by the browser never raises: the message goes to
+    `error`, and the browser gets the valid state back.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ def add_static_view(live: Any, picture: Image.Image, caption: str) -> Any:
 
 # %% ../../nbs/explore/00_widget.ipynb #3efb9b71
 def hstack_pictures(pictures: Sequence[Image.Image], height: int = 192) -> Image.Image:
-    "Pictures of any size side by side on white, each `height` pixels high unless that makes it wider than 3 times that."
+    "Pictures of any size side by side on white, each `height` pixels high and at most three times as wide."
     widest = 3 * height
     sizes = [(max(1, min(widest, round(p.width * height / p.height))), p) for p in pictures]
     scaled = [p.resize((w, max(1, round(w * p.height / p.width))), Image.Resampling.NEAREST) for w, p in sizes]

@@ -263,8 +263,8 @@ def class_logits(
     return torch.cat(out)
 
 
-def confusion_matrix(expert: nn.Module, images: Tensor, labels: Tensor) -> Tensor:  # (classes, classes): true, then predicted
-    "Number of pictures of each true class with each predicted class."
+def confusion_matrix(expert: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    "Number of pictures of each true class (rows) with each predicted class (columns)."
     logits = class_logits(expert, images)
     classes = logits.shape[1]
     check_labels(labels, classes)
@@ -368,7 +368,8 @@ def cached_expert(
         The data set has no classes.
     """
     rows, images, labels = has_class(scenes), scenes.images(), scenes.labels
-    recipe = [list(CHANNELS), LEARNING_RATE, WEIGHT_DECAY, MAX_SHIFT, WARMUP, len(scenes.class_names), updates, batch, seed]
+    recipe = [list(CHANNELS), LEARNING_RATE, WEIGHT_DECAY, MAX_SHIFT, WARMUP, len(scenes.class_names), updates, batch,
+              seed]
     name = digest(images, labels, recipe)
     def train() -> Expert:
         some = (images, labels) if rows.all() else (images[rows], labels[rows])

@@ -277,7 +277,8 @@ def load_guidance(scenes: SceneSet, segmenter: nn.Module | None = None) -> Guida
         masks, boxes_, parts = _collect(scenes)
         with atomic_write(path) as aside, open(aside, "wb") as file:
             np.savez_compressed(file, masks=masks, boxes=boxes_, parts=parts)
-    with np.load(path) as saved: return GuidanceSet(*(torch.from_numpy(saved[key]) for key in ("masks", "boxes", "parts")))
+    with np.load(path) as saved:
+        return GuidanceSet(*(torch.from_numpy(saved[key]) for key in ("masks", "boxes", "parts")))
 
 # %% ../../nbs/guide/04_guidance.ipynb #ced1a3ec
 def focus_maps(expert: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

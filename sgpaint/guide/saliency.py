@@ -33,14 +33,16 @@ def _guided_backprop(expert, swish):
 
     class Guided(GuidedBackprop):
         def _register_hooks(self, module):
-            if _has_rule(module, swish): self.backward_hooks.append(module.register_forward_pre_hook(_positive_gradient_copy))
+            if not _has_rule(module, swish): return
+            self.backward_hooks.append(module.register_forward_pre_hook(_positive_gradient_copy))
 
     return Guided(expert)
 
 # %% ../../nbs/guide/03_saliency.ipynb #d9cb12db
-SWISH_MODULES = ("SiLU", "Swish", "MemoryEfficientSwish", "SwishMe")  # class names of modules that compute x * sigmoid(x)
-NONLINEARITIES = ("Relu", "Silu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Elu", "Celu", "Gelu", "Mish", "Softplus",
-         "Maximum", "Hardtanh", "Hardswish", "Threshold", "ClampMin", "Clamp")  # autograd's names of relatives of ReLU
+SWISH_MODULES = ("SiLU", "Swish", "MemoryEfficientSwish", "SwishMe")  # classes that compute x * sigmoid(x)
+# names that autograd gives to ReLU and its relatives
+NONLINEARITIES = ("Relu", "Silu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Elu", "Celu", "Gelu", "Mish",
+                  "Softplus", "Maximum", "Hardtanh", "Hardswish", "Threshold", "ClampMin", "Clamp")
 
 # %% ../../nbs/guide/03_saliency.ipynb #8492f9ad
 def _graph_nodes(logits):
@@ -79,7 +81,7 @@ def _check_hooks_suffice(expert, image, swish):
                                f"pass swish='extension' to extend it, {other}")
     nodes, made = _guided_nodes(expert, image, swish)
     loose = sorted({node.name().split("Backward")[0] for node in nodes - made} & set(NONLINEARITIES))
-    if loose: raise ValueError(f"guided_maps: {name} bends its signal with {', '.join(loose)} outside nn.ReLU modules, "
+    if loose: raise ValueError(f"guided_maps: {name} computes {', '.join(loose)} outside nn.ReLU modules, "
                                f"where the rule cannot reach; write them as nn.ReLU modules, {other}")
     if not made & nodes: raise ValueError(f"guided_maps: {name} has no nn.ReLU module on its way to the logits, so "
                                           "nothing is guided; ask for method='gradient'")

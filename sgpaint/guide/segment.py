@@ -130,7 +130,8 @@ class BoxHead(nn.Module):
         votes, here = self.votes(torch.cat([features, here], 1)).flatten(2), here.flatten(2)
         weight = votes[:, :1].softmax(-1)
         reach = F.softplus(votes[:, 1:] - 1.5) + 1e-3  # left, up, right, down
-        low, high = straight_through_clamp((weight * (here - reach[:, :2])).sum(-1)), straight_through_clamp((weight * (here + reach[:, 2:])).sum(-1))
+        low = straight_through_clamp((weight * (here - reach[:, :2])).sum(-1))
+        high = straight_through_clamp((weight * (here + reach[:, 2:])).sum(-1))
         return torch.cat([low, high - low], 1)
 
 # %% ../../nbs/guide/01_segment.ipynb #fa957ae5
@@ -286,7 +287,8 @@ def train_segmenter(
     """
     if updates < 1 or batch < 1: raise ValueError(f"expected 1 or more updates and pictures, got {updates} and {batch}")
     net, truth = new_segmenter(seed, scenes.size, device), true_masks(scenes)
-    for _ in progress(segmenter_train_steps(net, scenes.images(), *truth, updates, batch, seed), "segmenter", updates): pass
+    steps = segmenter_train_steps(net, scenes.images(), *truth, updates, batch, seed)
+    for _ in progress(steps, "segmenter", updates): pass
     return net
 
 # %% ../../nbs/guide/01_segment.ipynb #9e295ae4
@@ -461,7 +463,8 @@ def cached_segmenter(
     recipe = [list(CHANNELS), WIDTH, BOX_WEIGHT, BOX_BETA, LEARNING_RATE, WEIGHT_DECAY, WARMUP, updates, batch, seed]
     name = digest(scenes.images(), *true_masks(scenes), recipe)
     def train() -> Segmenter: return train_segmenter(scenes, updates, batch, seed, device)
-    return cached_model(f"segmenters/{name}", scenes.title, partial(load_segmenter, device=device), train, save_segmenter)
+    load = partial(load_segmenter, device=device)
+    return cached_model(f"segmenters/{name}", scenes.title, load, train, save_segmenter)
 
 # %% ../../nbs/guide/01_segment.ipynb #b8548cfc
 def cached_predictions(

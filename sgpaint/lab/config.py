@@ -36,7 +36,7 @@ def _value(kind, value):
 
 # %% ../../nbs/lab/00_config.ipynb #8218b4c1
 class ConfigError(ValueError):
-    "A parameter that the experiment does not know or cannot use; lists every one that is wrong."
+    """A parameter that the config does not know or cannot use; the message lists every one that is wrong."""
 
 # %% ../../nbs/lab/00_config.ipynb #4d2ef552
 def nearest(name: str, names: typing.Iterable[str]) -> str:
@@ -219,13 +219,25 @@ def build(cls: type[T], /, **params: object) -> T:
     ------
     ConfigError
         A name is unknown (the message has the nearest known one), or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> task = dataclasses.make_dataclass("Task", [("dataset", str, "birds"), ("size", int, 64)], frozen=True)
+    >>> config = dataclasses.make_dataclass("Config", [("task", task, task()), ("seed", int, 0)], frozen=True)
+    >>> build(config, size=128)
+    Config(task=Task(dataset='birds', size=128), seed=0)
+    >>> build(config, sise="128")
+    Traceback (most recent call last):
+        ...
+    sgpaint.lab.config.ConfigError: Config cannot be built:
+      - sise: unknown parameter; did you mean 'size'?
     """
     values, unknown, wrong = _collect(cls, params)
     made = None if wrong else _assemble(cls, values)
     if made is not None: wrong += _checked(made)
     if made is None or unknown or wrong:
         raise ConfigError(f"{cls.__name__} cannot be built:\n" + "\n".join(f"  - {w}" for w in unknown + wrong))
-    return made
+    return typing.cast(T, made)
 
 # %% ../../nbs/lab/00_config.ipynb #dfb392c1
 def _plain(value):
@@ -234,7 +246,7 @@ def _plain(value):
     raise ConfigError(f"config: expected values that JSON can write, got {value!r} ({type(value).__name__})")
 
 
-def as_dict(cfg: typing.Any) -> dict:
+def as_dict(cfg: typing.Any) -> dict[str, typing.Any]:
     """The config as JSON would give it back: sections as dictionaries, lists for tuples, text for paths.
 
     Parameters
@@ -242,12 +254,24 @@ def as_dict(cfg: typing.Any) -> dict:
     cfg
         A dataclass instance.
 
+    Returns
+    -------
+    dict
+        JSON values only; `from_dict(type(cfg), as_dict(cfg)) == cfg`.
+
     Raises
     ------
     ConfigError
         A value is none that JSON can write.
+
+    Examples
+    --------
+    >>> point = dataclasses.make_dataclass("Point", [("at", tuple[int, int], (0, 0))])
+    >>> as_dict(point(at=(1, 2)))
+    {'at': [1, 2]}
     """
-    return json.loads(json.dumps(dataclasses.asdict(cfg), default=_plain))
+    found: dict[str, typing.Any] = json.loads(json.dumps(dataclasses.asdict(cfg), default=_plain))
+    return found
 
 
 def flatten(cfg: typing.Any) -> dict[str, typing.Any]:
@@ -262,6 +286,13 @@ def flatten(cfg: typing.Any) -> dict[str, typing.Any]:
     -------
     dict
         Name → value; `build(type(cfg), **flatten(cfg)) == cfg`.
+
+    Examples
+    --------
+    >>> task = dataclasses.make_dataclass("Task", [("size", int, 64)], frozen=True)
+    >>> config = dataclasses.make_dataclass("Config", [("task", task, task()), ("seed", int, 0)], frozen=True)
+    >>> flatten(config())
+    {'size': 64, 'seed': 0}
     """
     flat: dict[str, typing.Any] = {}
     for name, (kind, _) in _fields(type(cfg)).items():
@@ -270,8 +301,8 @@ def flatten(cfg: typing.Any) -> dict[str, typing.Any]:
     return flat
 
 # %% ../../nbs/lab/00_config.ipynb #ecd850d3
-def from_dict(cls: type[T], d: dict) -> T:
-    """The config that `as_dict` wrote down, validated again.
+def from_dict(cls: type[T], d: dict[str, typing.Any]) -> T:
+    """The config that `as_dict` wrote, validated again.
 
     Parameters
     ----------
@@ -279,6 +310,15 @@ def from_dict(cls: type[T], d: dict) -> T:
         A frozen dataclass.
     d
         What `as_dict` gave: sections are nested dictionaries. Flat names are accepted, too.
+
+    Returns
+    -------
+    An instance of `cls`.
+
+    Raises
+    ------
+    ConfigError
+        As `build`.
     """
     return build(cls, **d)
 
@@ -293,10 +333,20 @@ def replace(cfg: T, /, **params: object) -> T:
     **params
         The changes, as for `build`.
 
+    Returns
+    -------
+    A new instance of the same class.
+
     Raises
     ------
     ConfigError
         As `build`.
+
+    Examples
+    --------
+    >>> point = dataclasses.make_dataclass("Point", [("x", int, 0), ("y", int, 0)], frozen=True)
+    >>> replace(point(x=1), y=2)
+    Point(x=1, y=2)
     """
     changes, wrong = _route(type(cfg), params)
     return build(type(cfg), **(params if wrong else flatten(cfg) | changes))
@@ -304,11 +354,26 @@ def replace(cfg: T, /, **params: object) -> T:
 # %% ../../nbs/lab/00_config.ipynb #c243cfc7
 ABSENT = "(absent)"  # stands for a name that one side does not have
 
-def differing(a: dict,    # one config, as `as_dict` gives it
-              b: dict,    # another
-              ) -> dict:  # {name: (value in a, value in b)}, names sorted; nested names are joined with dots
-    "Where two configs differ."
-    out: dict[str, tuple] = {}
+
+def differing(a: dict[str, typing.Any], b: dict[str, typing.Any]) -> dict[str, tuple[typing.Any, typing.Any]]:
+    """Where two configs differ.
+
+    Parameters
+    ----------
+    a, b
+        Configs as `as_dict` gives them.
+
+    Returns
+    -------
+    dict
+        Name → (value in a, value in b), names sorted; nested names are joined with dots.
+
+    Examples
+    --------
+    >>> differing({"seed": 1, "task": {"size": 64}}, {"seed": 1, "task": {"size": 128}})
+    {'task.size': (64, 128)}
+    """
+    out: dict[str, tuple[typing.Any, typing.Any]] = {}
     for name in sorted({*a, *b}, key=str):
         x, y = a.get(name, ABSENT), b.get(name, ABSENT)
         if isinstance(x, dict) and isinstance(y, dict):
@@ -317,13 +382,26 @@ def differing(a: dict,    # one config, as `as_dict` gives it
     return out
 
 # %% ../../nbs/lab/00_config.ipynb #1b22eb98
-def project_root() -> Path: # the folder that holds `data/` and `runs/`
-    "The project: `SGPAINT_HOME`, else the folder above the package that holds settings.ini, else the current one."
+def project_root() -> Path:
+    """The folder that holds `data/` and `runs/`.
+
+    Returns
+    -------
+    pathlib.Path
+        `SGPAINT_HOME` where it is set, else the folder above the package that holds settings.ini, else the current
+        folder (an installed package has no project around it).
+    """
     if named := os.environ.get("SGPAINT_HOME"): return Path(named).expanduser().resolve()
     above = Path(str(sgpaint.__file__)).resolve().parents[1]
     return above if (above / "settings.ini").exists() else Path.cwd()
 
 # %% ../../nbs/lab/00_config.ipynb #1b1a55d0
-def is_smoke_test() -> bool: # True where `IN_TEST` is set and not "0"
-    "Whether this process only rehearses (nbdev_test sets `IN_TEST=1`)."
+def is_smoke_test() -> bool:
+    """Whether this process only tests that everything runs, at a tiny size.
+
+    Returns
+    -------
+    bool
+        True where the variable `IN_TEST` is set and not "0"; nbdev_test sets it.
+    """
     return os.environ.get("IN_TEST", "0") not in ("", "0")

@@ -79,7 +79,8 @@ def shore(canvas, rng):
     w = canvas.full()
     w.composite(water - w.y, sea * texture(canvas, rng, (0.12, 4, 26)))
     ripples = texture(canvas, rng, (0.07, 5, 12), (0.05, 26, 26))
-    w.composite(beach + 0.03 * value_noise(canvas, rng, 2, 1)[0] - w.y, sand * gradient(canvas, 1.05, 0.85) * ripples, soft=0.02)
+    edge = beach + 0.03 * value_noise(canvas, rng, 2, 1)[0] - w.y
+    w.composite(edge, sand * gradient(canvas, 1.05, 0.85) * ripples, soft=0.02)
     return [sand, sea, *above]
 
 # %% ../../nbs/scene/03_backgrounds.ipynb #753614b6

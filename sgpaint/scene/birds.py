@@ -12,7 +12,8 @@ import numpy as np
 
 from .backgrounds import foliage, meadow, rocks, shore, sky, wood
 from sgpaint.scene.raster import (
-    CAMOUFLAGED, capsule, contrasting_colour, ellipse, smooth_union, lerp, similar_colour, rgb, lambert_shading, smoothstep,
+    CAMOUFLAGED, capsule, contrasting_colour, ellipse, smooth_union, lerp, similar_colour, rgb, lambert_shading,
+    smoothstep,
     random_hue, random_light, texture,
 )
 
@@ -56,12 +57,13 @@ class Plumage:
 
 # %% ../../nbs/scene/04_birds.ipynb #ed6aebf2
 def plumage(rng, palette, camouflaged) -> Plumage:
-    "Colours for one bird: bright or brown, or the backdrop's own."
+    "Colours for one bird: bright or brown, or the background's own."
     if camouflaged:
         base = palette[0]
         return Plumage(*(similar_colour(rng, base, 0.18, 0.04, (0.04, 0.96)) for _ in range(6)))
     bright = rng.uniform() < 0.65
-    back = contrasting_colour(rng, palette, (0.45, 0.9) if bright else (0.15, 0.45), (0.3, 0.85) if bright else (0.2, 0.55))
+    saturation, value = ((0.45, 0.9), (0.3, 0.85)) if bright else ((0.15, 0.45), (0.2, 0.55))
+    back = contrasting_colour(rng, palette, saturation, value)
     belly = lerp(back, rgb(rng.uniform(0.05, 0.17), rng.uniform(0.05, 0.7), 0.95), rng.uniform(0.35, 1))
     breast = lerp(belly, rgb(random_hue(rng), 0.75, 0.85), rng.choice((0, 0, 0.7, 1)))
     cap = lerp(back, rgb(random_hue(rng), rng.uniform(0.1, 0.8), rng.uniform(0.1, 0.95)), rng.choice((0, 0.8, 1)))
@@ -272,8 +274,8 @@ def perch(canvas, rng, y, light, palette):
 def bird_scene(canvas, rng) -> tuple[list[int], dict]:
     "One bird on a branch or on the ground; returns its class and the facts."
     label, camouflaged, light = int(rng.integers(len(BIRDS))), bool(rng.uniform() < CAMOUFLAGED), random_light(rng)
-    backdrop = (foliage, wood, sky, meadow, shore, rocks)[rng.integers(6)]
-    palette = backdrop(canvas, rng)
+    background = (foliage, wood, sky, meadow, shore, rocks)[rng.integers(6)]
+    palette = background(canvas, rng)
     scale = np.sqrt(rng.uniform(0.34, 0.95))
     pitch = rng.uniform(0.1, 1.0)
     facing = int(rng.choice((-1, 1)))
@@ -282,7 +284,7 @@ def bird_scene(canvas, rng) -> tuple[list[int], dict]:
     species = list(BIRDS.values())[label]
     bird = Bird(canvas, rng, pose, species, plumage(rng, palette, camouflaged), light)
     feet = pose.y + scale * rng.uniform(0.3, 0.36)
-    perched = backdrop in (foliage, wood, sky)
+    perched = background in (foliage, wood, sky)
     if perched:
         ground = perch(canvas, rng, feet, light, palette)
     else:
@@ -297,4 +299,4 @@ def bird_scene(canvas, rng) -> tuple[list[int], dict]:
     draw_body(bird)
     draw_wing(bird)
     draw_eye(bird)
-    return [label], {"camouflaged": camouflaged, "backdrop": backdrop.__name__, "scale": float(scale)}
+    return [label], {"camouflaged": camouflaged, "background": background.__name__, "scale": float(scale)}

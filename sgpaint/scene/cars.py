@@ -12,7 +12,9 @@ from functools import lru_cache
 import numpy as np
 
 from .backgrounds import hills, road, town, trees, wall
-from .raster import CAMOUFLAGED, contrasting_colour, ellipse, lerp, similar_colour, rgb, smoothstep, random_light
+from sgpaint.scene.raster import (
+    CAMOUFLAGED, contrasting_colour, ellipse, lerp, random_light, rgb, similar_colour, smoothstep,
+)
 
 # %% ../../nbs/scene/05_cars.ipynb #0f7946be
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def draw_glass(car, w, u, v, roof) -> None:
     sky_in_it = lerp(rgb(0.57, 0.3, 0.35), rgb(0.56, 0.22, 0.9), height)
     if kind == "tinted":
         sky_in_it = lerp(rgb(0.62, 0.3, 0.07), rgb(0.6, 0.3, 0.24), height)
-    glare = smoothstep(0.05, 0.02, np.abs(u - 0.35 * v - 0.02 + 0.1 * car.light.x)) * (0.35 if kind != "tinted" else 0.15)
+    strength = 0.35 if kind != "tinted" else 0.15
+    glare = smoothstep(0.05, 0.02, np.abs(u - 0.35 * v - 0.02 + 0.1 * car.light.x)) * strength
     w.composite(glass * car.length, (sky_in_it + glare) * car.light.tint, 1, 0, car.instance, car.part_of["window"])
 
 # %% ../../nbs/scene/05_cars.ipynb #1e5addb0
@@ -192,7 +195,7 @@ def draw_car(car: Car) -> None:
     draw_lights(car)
 
 def car_colours(rng, palette, camouflaged):
-    "Paint and the colour of its stripe; makers' paints, or the backdrop's own colour."
+    "Paint and the colour of its stripe; makers' paints, or the background's own colour."
     if camouflaged:
         paint = similar_colour(rng, palette[0], 0.2, 0.05, (0.05, 0.92))
         return paint, np.clip(paint * rng.choice((0.68, 1.4)), 0, 0.95)
@@ -209,8 +212,8 @@ def car_scene(canvas, rng) -> tuple[list[int], dict]:
     length, body = rng.uniform(0.72, 1.02), list(_BODIES)[rng.integers(len(_BODIES))]
     ground = rng.uniform(0.18, 0.34)
     edge = ground - rng.uniform(0.03, 0.12)
-    backdrop = (hills, trees, wall, town)[rng.integers(4)]
-    palette = backdrop(canvas, rng, edge)
+    background = (hills, trees, wall, town)[rng.integers(4)]
+    palette = background(canvas, rng, edge)
     road(canvas, rng, edge)
     colour, second = car_colours(rng, palette, camouflaged)
     if (line := ground + rng.uniform(0.09, 0.2)) < 0.5:
@@ -220,4 +223,5 @@ def car_scene(canvas, rng) -> tuple[list[int], dict]:
     x = rng.uniform(-0.1, 0.1) * (1.4 - length)
     make, facing = list(CARS.values())[label], int(rng.choice((-1, 1)))
     draw_car(Car(canvas, rng, make, body, colour, second, light, x, ground, length, facing))
-    return [label], {"camouflaged": camouflaged, "backdrop": backdrop.__name__, "body": body, "scale": float(length)}
+    return [label], {"camouflaged": camouflaged, "background": background.__name__, "body": body,
+                     "scale": float(length)}

@@ -111,7 +111,8 @@ def _dataset_rules(name: str, item: Any) -> Iterator[str]:
             yield f"{field}: expected a tuple of relative paths, got {paths!r}"
     if not item.marker: yield "marker: expected a file or folder that shows that the data is there"
     if not callable(item.read): yield "read: expected a function of a folder and a split"
-    if item.subject not in ("", *SUBJECTS): yield f"subject: expected one of {', '.join(SUBJECTS)} or '', got {item.subject!r}"
+    if item.subject not in ("", *SUBJECTS):
+        yield f"subject: expected one of {', '.join(SUBJECTS)} or '', got {item.subject!r}"
 
 
 DATASETS: Registry[Dataset | MixedDataset] = Registry("dataset", _dataset_rules)
@@ -303,7 +304,8 @@ def find(dataset: str, source: str = "auto", root: str = "") -> FoundDataset:
     elif root:
         raise DataError(f"built-in {dataset} are drawn by seed and have no files, got root={root!r}: leave one out")
     drawn = f"built-in {known.subject} v{VERSION}{view}"
-    return FoundDataset(dataset, "builtin", None, drawn if source == "builtin" else f"{drawn} ({known.title} was NOT FOUND)")
+    if source != "builtin": drawn = f"{drawn} ({known.title} was NOT FOUND)"
+    return FoundDataset(dataset, "builtin", None, drawn)
 
 # %% ../../nbs/scene/12_datasets.ipynb #128cfca7
 def list_samples(

@@ -37,7 +37,7 @@ class Scene:
     source
         Where it comes from, in words.
     metadata
-        What else is known: "camouflaged", "backdrop", "box_inside", …
+        What else is known: "camouflaged", "background", "box_inside", …
 
     Examples
     --------

@@ -13,7 +13,8 @@ import numpy as np
 from .backgrounds import road, sky, town
 from .cars import _BODIES, CARS, Car, car_colours, draw_car
 from sgpaint.scene.raster import (
-    CAMOUFLAGED, box, capsule, ellipse, gradient, smooth_intersection, lerp, rgb, lambert_shading, smoothstep, random_light, texture,
+    CAMOUFLAGED, box, capsule, ellipse, gradient, lambert_shading, lerp, random_light, rgb, smooth_intersection,
+    smoothstep, texture,
 )
 
 # %% ../../nbs/scene/06_streets.ipynb #1d4f73be
@@ -192,5 +193,5 @@ def street_scene(canvas, rng) -> tuple[list[int], dict]:
     camouflaged, light = bool(rng.uniform() < CAMOUFLAGED), random_light(rng)
     labels = [int(k) for k in rng.integers(0, len(CARS), rng.integers(2, 4))]
     view = avenue_scene if rng.uniform() < 0.6 else crossing_scene
-    backdrop = view(canvas, rng, camouflaged, light, labels)
-    return labels, {"camouflaged": camouflaged, "backdrop": backdrop, "cars": len(labels)}
+    background = view(canvas, rng, camouflaged, light, labels)
+    return labels, {"camouflaged": camouflaged, "background": background, "cars": len(labels)}

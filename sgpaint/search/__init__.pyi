@@ -1,16 +1,8 @@
 from .contribution import stroke_contributions as stroke_contributions
-from .descend import adam_steps as adam_steps
 from .losses import LOSSES as LOSSES
-from .losses import FeatureExtractor as FeatureExtractor
 from .losses import FeatureLoss as FeatureLoss
 from .losses import check_loss as check_loss
 from .objective import Constraints as Constraints
 from .objective import Objective as Objective
-from .objective import make_objective as make_objective
-from .optimize import OptimizationState as OptimizationState
-from .optimize import Stage as Stage
-from .optimize import coarse_to_fine as coarse_to_fine
-from .optimize import optimize as optimize
-from .polish import prune_strokes as prune_strokes
 from .polish import refine as refine
 from .propose import propose_strokes as propose_strokes

@@ -79,7 +79,7 @@ class Constraints:
     def bounds(self, primitive: Primitive) -> tuple[Tensor, Tensor]:
         """Smallest and largest value (P,) of every column."""
         low, high = bounds(primitive)
-        radii = [i for i, name in enumerate(primitive.columns) if name in ("r0", "r2")]
+        radii = [i for i, name in enumerate(primitive.columns) if name[0] == "r" and name[1:].isdigit()]
         low[radii] = _radius_column(self.min_width / 2)
         return low, high
 

@@ -66,9 +66,29 @@ class Stage:
 def coarse_to_fine(
     strokes: int,
     steps: int,
-    size: tuple[int, int],  # (H, W)
+    size: tuple[int, int],
 ) -> list[Stage]:
-    "Stages that move all strokes together: from few large strokes on a small copy to all of them on the whole."
+    """Stages that move all strokes together, from few large strokes on a small copy to all of them on the whole picture.
+
+    Parameters
+    ----------
+    strokes : int
+        Number of strokes in all.
+    steps : int
+        Steps of Adam in all.
+    size : (int, int)
+        Height and width of the target in pixels.
+
+    Returns
+    -------
+    list of Stage
+        Three stages add strokes; the others, one for each 130 steps, replace the least important tenth.
+
+    Examples
+    --------
+    >>> [(stage.new, stage.replaced, stage.side, stage.steps) for stage in coarse_to_fine(100, 200, (128, 160))]
+    [(10, 0, 32, 20), (30, 0, 64, 30), (60, 0, 64, 40), (0, 10, 96, 27), (0, 10, 128, 83)]
+    """
     side, aspect = min(size), max(size) / min(size)
     fine = min(0.25, 0.031 * math.sqrt(200 * aspect / max(strokes, 1)))
     coarse, middle, replaced = round(0.1 * strokes), round(0.3 * strokes), round(0.1 * strokes)
@@ -172,8 +192,11 @@ SAVE_SECONDS = 5.0  # seconds between two saved states
 
 
 def _resume(state: OptimizationState, folder: Path, name: str) -> None:
-    "Load the state of a folder; the state of another search is refused."
-    saved = checkpoint.load(folder)
+    "Load the state of a folder, if there is one; any other content is refused."
+    try: saved = checkpoint.load(folder)  # this also recovers a folder whose last save was cut off
+    except checkpoint.CheckpointError as error:
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())): return
+        raise ValueError(f"checkpoint_dir: {folder} holds no saved state that can be read; choose another folder") from error
     if saved.pop("name", None) != name:
         raise ValueError(f"checkpoint_dir: {folder} holds the strokes of another picture or of other settings; "
                          "choose another folder")
@@ -187,7 +210,7 @@ def run_stages(
     progress_bar: bool = False,
 ) -> bool:  # False where it was interrupted
     "Work through the stages from where the state stands."
-    if checkpoint_dir and checkpoint_dir.exists(): _resume(state, checkpoint_dir, name)
+    if checkpoint_dir: _resume(state, checkpoint_dir, name)
     total, saved_at = sum(stage.steps for stage in state.stages), time.monotonic()
     bar = progress(desc="strokes", total=total) if progress_bar else None
     if bar: bar.update(state.steps)

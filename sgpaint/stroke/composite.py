@@ -178,6 +178,13 @@ def stroke_masks(masks: Tensor, index: Sequence[int], blend_mode: str) -> Stroke
     ------
     ValueError
         The shape, a value or a number does not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> left, right = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    >>> stroke_masks(torch.cat([left, right], 1), (0, 1, 1), "masked").index
+    (0, 1, 1)
     """
     if blend_mode not in BLEND_MODES[1:]: raise ValueError(f"blend_mode: expected paper or masked, got {blend_mode!r}")
     if masks.ndim != 4: raise ValueError(f"masks: expected (B, M, H, W), got {tuple(masks.shape)}")

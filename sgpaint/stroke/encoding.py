@@ -42,6 +42,13 @@ class Encoding:
         How parameters call it.
     primitives
         Names of the primitives it can say; empty: all.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sgpaint.stroke import ENCODINGS
+    >>> ENCODINGS["nakano"].decode(torch.rand(2, 5, 12)).shape
+    torch.Size([2, 5, 13])
     """
     name = "absolute"
     primitives: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,15 @@ def _functions() -> Any:
     return found
 
 # %% ../../nbs/stroke/03_native.ipynb #38e8006b
-@torch.compiler.disable
+def _paint(canvas: Tensor, strokes: Tensor, primitive: Primitive, edge: float, masks: Tensor | None,
+           index: Sequence[int], blend_mode: str) -> Tensor:
+    "`paint`, as it runs."
+    numbers = None if masks is None else torch.tensor(index, dtype=torch.int32)
+    masks = None if masks is None else masks.detach().float().contiguous()
+    painted: Tensor = _Paint.apply(canvas, strokes, primitive, edge, masks, numbers, blend_mode)
+    return painted
+
+
 def paint(canvas: Tensor, strokes: Tensor, primitive: Primitive, edge: float, masks: Tensor | None = None,
           index: Sequence[int] = (), blend_mode: str = "masked") -> Tensor:
     """The canvas after the strokes, by compiled code (only where `ready` says so); differentiable in both.
@@ -240,6 +248,7 @@ def paint(canvas: Tensor, strokes: Tensor, primitive: Primitive, edge: float, ma
     Tensor
         (B, C, H, W).
     """
-    numbers = None if masks is None else torch.tensor(index, dtype=torch.int32)
-    masks = None if masks is None else masks.detach().float().contiguous()
-    return _Paint.apply(canvas, strokes, primitive, edge, masks, numbers, blend_mode)
+    if torch.compiler.is_compiling():  # torch.compile must not look inside; importing its compiler takes 1.5 s
+        around: Callable[..., Tensor] = torch.compiler.disable(_paint)
+        return around(canvas, strokes, primitive, edge, masks, index, blend_mode)
+    return _paint(canvas, strokes, primitive, edge, masks, index, blend_mode)

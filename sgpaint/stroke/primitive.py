@@ -25,7 +25,7 @@ RADIUS_MIN, RADIUS_SPAN = 1 / 256, 63 / 256  # of the shorter side: 0.5 px ... 3
 Number = TypeVar("Number", Tensor, float)
 
 
-def radius_px(r: Number, size: tuple[int, int]) -> Number:
+def radius_px(r: Number, size: tuple[float, float]) -> Number:
     """Radius in pixels: (1 + 63 r)/256 of the shorter side.
 
     Parameters
@@ -57,15 +57,15 @@ class Sweep:
         """The sweep along the Bézier curve of three points, from radius r0 to r2."""
         return cls(p0, 2 * (p1 - p0), p0 - 2 * p1 + p2, r0, r2 - r0)
 
-    def at(self, t: float) -> complex:
-        """The centre of the disc."""
+    def at(self, t: Any) -> Any:
+        """The centre of the disc, at a number or an array of numbers."""
         return self.p + t * (self.b + t * self.a)
 
-    def velocity(self, t: float) -> complex:
+    def velocity(self, t: Any) -> Any:
         """The derivative of the centre."""
         return self.b + 2 * t * self.a
 
-    def radius(self, t: float) -> float:
+    def radius(self, t: Any) -> Any:
         """The radius of the disc."""
         return self.r + t * self.dr
 
@@ -74,7 +74,7 @@ Outline = Sweep | Sequence[complex]  # the area of a stroke in pixels: a moving 
 Columns = Mapping[str, float]        # one stroke: a number in [0, 1] for each column
 
 
-def _point(stroke: Columns, k: int, size: tuple[int, int]) -> complex:
+def _point(stroke: Columns, k: int, size: tuple[float, float]) -> complex:
     "Point number k of a stroke, in pixels."
     return complex(stroke[f"x{k}"] * size[1], stroke[f"y{k}"] * size[0])
 
@@ -101,11 +101,17 @@ class Primitive:
         Columns that become 1 - value in the mirror image (left and right swapped); None: those named `x0`, `x1`, ...
     native
         Number of its code in `strokes.cpp`; None: there is none, and tensors draw it.
+
+    Examples
+    --------
+    >>> from sgpaint.stroke import PRIMITIVES
+    >>> PRIMITIVES["line"].index("r0", "r2")
+    [4, 5]
     """
     name: str
     columns: tuple[str, ...]
     distance: Callable[[Sequence[Tensor], Tensor, Tensor], Distance]
-    outline: Callable[[Columns, tuple[int, int]], Outline] | None = None
+    outline: Callable[[Columns, tuple[float, float]], Outline] | None = None
     wide: tuple[str, ...] = ()
     flipped: tuple[str, ...] | None = None
     native: int | None = None
@@ -140,7 +146,7 @@ class Primitive:
     def bounds(self) -> tuple[Tensor, Tensor]:
         """Smallest and largest value (P,) of every column."""
         wide = torch.tensor([float(n in self.wide) for n in self.columns])
-        return -wide, 1 + wide
+        return 0 - wide, 1 + wide
 
     def boxes(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
         """Left, top, right, bottom (..., 4) in pixels of strokes (..., P): the points, and the largest radius around them."""
@@ -212,25 +218,25 @@ _COLOUR = ("red", "green", "blue")
 PRIMITIVES: Registry[Primitive] = Registry("primitive", _broken)
 
 
-def _curve(s: Columns, size: tuple[int, int]) -> Outline:
+def _curve(s: Columns, size: tuple[float, float]) -> Outline:
     points = _point(s, 0, size), _point(s, 1, size), _point(s, 2, size)
     return Sweep.along(*points, radius_px(s["r0"], size), radius_px(s["r2"], size))
 
 
-def _straight(s: Columns, size: tuple[int, int]) -> Outline:
+def _straight(s: Columns, size: tuple[float, float]) -> Outline:
     first, last = _point(s, 0, size), _point(s, 2, size)
     return Sweep.along(first, (first + last) / 2, last, radius_px(s["r0"], size), radius_px(s["r2"], size))
 
 
-def _disc(s: Columns, size: tuple[int, int]) -> Outline:
+def _disc(s: Columns, size: tuple[float, float]) -> Outline:
     return Sweep(_point(s, 0, size), 0j, 0j, radius_px(s["r0"], size), 0.0)
 
 
-def _corners(s: Columns, size: tuple[int, int]) -> Outline:
+def _corners(s: Columns, size: tuple[float, float]) -> Outline:
     return [_point(s, k, size) for k in range(3)]
 
 
-def _square(s: Columns, size: tuple[int, int]) -> Outline:
+def _square(s: Columns, size: tuple[float, float]) -> Outline:
     return [_point(s, 0, size) + radius_px(s["r0"], size) * corner for corner in (-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j)]
 
 
@@ -294,7 +300,7 @@ def check_strokes(strokes: Tensor, primitive: str | Primitive = "bezier") -> Ten
         where = bad.nonzero()[0].tolist()
         column = f.columns[where[-1]]
         raise ValueError(f"{f.name} strokes: {column} of stroke {where[-2]} is {strokes[tuple(where)].item():g}, "
-                         f"expected {low[where[-1]]:g} to {high[where[-1]]:g}; clamp it or repair what made it")
+                         f"expected {low[where[-1]] + 0.0:g} to {high[where[-1]]:g}; clamp it or repair what made it")
     return strokes
 
 

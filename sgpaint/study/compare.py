@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ..agent.trained import Agent, load_agent, paint_with, paintable, guidance_for_scenes
+from ..agent.trained import Agent, guidance_for_scenes, load_agent, paint_with, paintable
 from ..agent.training import Result
 from ..lab.config import differing
 from ..lab.run import RunError, read_metrics
@@ -66,6 +66,7 @@ def load_run(run: str | Path | Result) -> FinishedRun:
     Returns
     -------
     FinishedRun
+        Its folder, config, metrics and result.
 
     Raises
     ------
@@ -74,19 +75,21 @@ def load_run(run: str | Path | Result) -> FinishedRun:
     """
     folder = run.folder if isinstance(run, Result) else Path(run)
     for sentence in _missing_files(folder): raise RunError(sentence)
-    return FinishedRun(folder, _read_json(folder / "config.json"), read_metrics(folder), _read_json(folder / "result.json"))
+    config, result = (_read_json(folder / f"{name}.json") for name in ("config", "result"))
+    return FinishedRun(folder, config, read_metrics(folder), result)
 
 # %% ../../nbs/study/03_compare.ipynb #7906912d
 def _mismatches(a: FinishedRun, b: FinishedRun) -> Iterator[str]:
     "A sentence for each reason why two runs cannot be compared."
+    here, there = a.config["task"], b.config["task"]
     if a.folder.resolve() == b.folder.resolve(): yield f"expected two runs, got {a.folder} twice"
-    if a.config["size"] != b.config["size"]:
-        yield f"sizes: expected pictures of one size, got {a.config['size']} and {b.config['size']} pixels"
+    if here["size"] != there["size"]:
+        yield f"sizes: expected pictures of one size, got {here['size']} and {there['size']} pixels"
     if a.result["held_out_on"] != b.result["held_out_on"]:
         yield ("pictures: expected runs that were tested on the same ones, got "
                f"{a.result['held_out_on']!r} and {b.result['held_out_on']!r}")
-    if a.config["strokes"] != b.config["strokes"]:
-        yield (f"strokes: expected paintings of one length, got {a.config['strokes']} and {b.config['strokes']}; "
+    if here["strokes"] != there["strokes"]:
+        yield (f"strokes: expected paintings of one length, got {here['strokes']} and {there['strokes']}; "
                "train both with the same number")
 
 # %% ../../nbs/study/03_compare.ipynb #04706789
@@ -98,8 +101,8 @@ def _distinct_names(a: Path, b: Path) -> tuple[str, str]:
 # %% ../../nbs/study/03_compare.ipynb #4028ec17
 def held_out_scenes(run: FinishedRun) -> SceneSet:
     "The pictures that a run was tested on; a StudyError if the data set is not the same any more."
-    c = run.config
-    scenes = load(c["dataset"], "test", c["size"], c["source"], c["data_root"], count=c["evaluate_images"])
+    task, count = run.config["task"], run.config["machine"]["evaluate_images"]
+    scenes = load(task["dataset"], "test", task["size"], task["source"], task["data_root"], count=count)
     if scenes.title != run.result["held_out_on"]:
         raise StudyError(f"{run.folder} was tested on {run.result['held_out_on']!r}, and here is {scenes.title!r}: "
                          "put that data where the run found it")
@@ -184,14 +187,21 @@ def _html_page(comparison):
 class Comparison:
     """Two finished trainings side by side; made by `compare`, displays itself in a notebook.
 
-    Attributes
+    Parameters
     ----------
-    a, b : FinishedRun
+    a : FinishedRun
+        The first run.
+    b : FinishedRun
+        The second run.
     names : tuple of str
+        Their names in tables and titles.
     target : Tensor
         (3, S, S) in [0, 1], a held-out picture.
     paintings : list of Painting
         One by each agent, of equal length.
+
+    Attributes
+    ----------
     differences : dict
         Parameter to its value in a and in b, where they differ.
     metrics : dict
@@ -209,7 +219,7 @@ class Comparison:
     @property
     def differences(self) -> dict[str, tuple]:
         "The parameters that differ, except for the run directory: name to (in a, in b)."
-        return {k: v for k, v in differing(self.a.config, self.b.config).items() if k != "out_dir"}
+        return {k: v for k, v in differing(self.a.config, self.b.config).items() if k != "machine.out_dir"}
 
     @property
     def metrics(self) -> dict[str, tuple[float, float]]:
@@ -256,8 +266,10 @@ def compare(run_a: str | Path | Result, run_b: str | Path | Result, picture: int
 
     Parameters
     ----------
-    run_a, run_b : str, Path or Result
-        Run directories, or what `train` returned; tested on the same pictures, with equal sizes and strokes.
+    run_a : str, Path or Result
+        A run directory, or what `train` returned.
+    run_b : str, Path or Result
+        Another one, tested on the same pictures, with equal size and strokes.
     picture : int
         Which held-out picture both agents paint.
 

@@ -65,6 +65,12 @@ class Entry:
         return self.name.rpartition("/")[0].partition("/")[0]
 
 # %% ../../nbs/study/04_gallery.ipynb #1f6b362a
+def _nested(config, section, name):
+    "A value of a section of a config; a question mark where it is not there."
+    values = config.get(section)
+    return values.get(name, "?") if isinstance(values, dict) else "?"
+
+
 def verdict(config: dict, rows: Sequence[dict], result: dict) -> tuple[str, bool]:
     """One sentence on a run, and whether it is bad news.
 
@@ -79,9 +85,11 @@ def verdict(config: dict, rows: Sequence[dict], result: dict) -> tuple[str, bool
     ('its error is 50% of the error of the best single colour', False)
     """
     if not result:
-        return f"not finished: {rows[-1]['step'] if rows else 0} of {config.get('updates', '?')} updates", True
+        done = rows[-1]["step"] if rows else 0
+        return f"not finished: {done} of {_nested(config, 'learning', 'updates')} updates", True
     error, flat = result["held_out_error"], result["flat_colour_error"]
-    if config.get("smoke"): return "a smoke test: it shows that everything runs, and learned nothing", True
+    if _nested(config, "machine", "smoke") is True:
+        return "a smoke test: it shows that everything runs, and learned nothing", True
     if not error < flat:
         return f"failed: its error, {error:.4f}, is not below that of the best single colour, {flat:.4f}", True
     return f"its error is {error / flat:.0%} of the error of the best single colour", False
@@ -99,7 +107,8 @@ def _reason(error, root=""):
     "What went wrong, in one short sentence without the path to the root."
     text = str(error).replace(f"{root}/", "") if root else str(error)
     if isinstance(error, KeyError): return _shorten(f"its files lack {text}")
-    return _shorten(text if isinstance(error, RunError | StudyError | PaintingError) else f"{type(error).__name__}: {text}")
+    expected = isinstance(error, RunError | StudyError | PaintingError)
+    return _shorten(text if expected else f"{type(error).__name__}: {text}")
 
 
 def _read(path):
@@ -115,11 +124,11 @@ def _read(path):
 def _has_key(path, key):
     "Whether a config has a key, or cannot be read at all."
     try: return key in _read(path)
-    except RunError: return key == "strokes"
+    except RunError: return key == "task"
 
 
-def run_folders(root: Path, key: str = "strokes") -> list[Path]:
-    "The directories below `root` whose config has a key: 'strokes' for trainings, 'study' for studies."
+def run_folders(root: Path, key: str = "task") -> list[Path]:
+    "The directories below `root` whose config has a key: 'task' for trainings, 'study' for studies."
     found = (path.parent for path in root.rglob("config.json") if _has_key(path, key))
     return sorted(folder for folder in found if not folder.name.startswith("process-"))  # further ranks of one run
 
@@ -168,7 +177,8 @@ def contact_sheet(entries: Sequence[Entry], columns: int = 6, side: int = 112) -
 # %% ../../nbs/study/04_gallery.ipynb #a078fdb9
 def _html_table(head, lines):
     "A table as HTML, every cell escaped and shortened."
-    def row(cells, tag): return "<tr>" + "".join(f"<{tag}>{html.escape(_shorten(str(c)))}</{tag}>" for c in cells) + "</tr>"
+    def cell(value, tag): return f"<{tag}>{html.escape(_shorten(str(value)))}</{tag}>"
+    def row(cells, tag): return "<tr>" + "".join(cell(c, tag) for c in cells) + "</tr>"
     return f"<table>{row(head, 'th')}{''.join(row(cells, 'td') for cells in lines)}</table>" if lines else ""
 
 
@@ -193,7 +203,7 @@ def _parameters(entry):
     "The parameters of a run that differ from the defaults."
     if not entry.config: return []
     other = differing(as_dict(TrainConfig()), entry.config)
-    hidden = ("out_dir", "threads", "device")
+    hidden = ("machine.out_dir", "machine.threads", "machine.device")
     return [[name, here, default] for name, (default, here) in other.items() if name not in hidden]
 
 # %% ../../nbs/study/04_gallery.ipynb #720b02a1
@@ -284,11 +294,12 @@ def study_table(folder: Path) -> str:
 class Gallery:
     """A gallery on disk; made by `build_gallery`.
 
-    Attributes
+    Parameters
     ----------
     index : Path
         The first page.
     entries : tuple of Entry
+        One for each run and each saved painting.
     """
     index: Path
     entries: tuple[Entry, ...]
@@ -358,6 +369,7 @@ def build_gallery(runs: str | Path, out_dir: str | Path, files: str | Path = "",
     Returns
     -------
     Gallery
+        Its first page and its entries.
 
     Raises
     ------
@@ -370,7 +382,8 @@ def build_gallery(runs: str | Path, out_dir: str | Path, files: str | Path = "",
     saved = sorted(Path(files).glob("*.json")) if files else []
     folders = run_folders(root)
     if not folders and not saved: raise StudyError(f"nothing to show: no runs in {root}, no paintings. {NO_RUNS}")
-    made = [*map(entry_of_file, saved), *(entry_of_run(folder, root, picture) for folder in progress(folders, "painting"))]
+    painted = (entry_of_run(folder, root, picture) for folder in progress(folders, "painting"))
+    made = [*map(entry_of_file, saved), *painted]
     entries = {_write_entry(entry, link, out): link for entry, link in zip(made, _links(made), strict=True)}
     addresses = {entry: f"{link}.html" for entry, link in entries.items()}
     _write(out / "index.html", _index_page(addresses, run_folders(root, "study"), "" if folders else NO_RUNS))

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..agent.environment import rollout
-from ..agent.trained import Agent, load_agent, paintable, guidance_for_scenes
+from ..agent.trained import Agent, guidance_for_scenes, load_agent, paintable
 from ..agent.training import load_scenes
 from ..guide.guidance import load_guidance
 from ..guide.segment import Segmenter, cached_segmenter, segment_images
@@ -42,9 +42,10 @@ def evaluation_segmenter(dataset: str, size: int, source: str = "builtin") -> Se
     Returns
     -------
     Segmenter
+        In evaluation mode.
     """
-    count = 32 if is_smoke_test() else 2000
-    return cached_segmenter(load(dataset, "train", size=size, source=source, count=count), updates=3 if is_smoke_test() else 400)
+    count, updates = (32, 3) if is_smoke_test() else (2000, 400)
+    return cached_segmenter(load(dataset, "train", size=size, source=source, count=count), updates=updates)
 
 
 def segmentation_scores(segmenter: Segmenter, canvases: Tensor, masks: Tensor) -> dict[str, float]:
@@ -53,6 +54,7 @@ def segmentation_scores(segmenter: Segmenter, canvases: Tensor, masks: Tensor) -
     Parameters
     ----------
     segmenter : Segmenter
+        Trained on pictures only.
     canvases : Tensor
         (B, 3, S, S) in [0, 1].
     masks : Tensor
@@ -87,6 +89,7 @@ def errors_by_stage(agent: Agent, scenes: SceneSet, places: Tensor) -> tuple[Ten
     Parameters
     ----------
     agent : Agent
+        A trained agent.
     scenes : SceneSet
         A data set with masks.
     places : Tensor
@@ -117,8 +120,12 @@ def train_guidance_arm(seed: int, folder: Path, **parameters) -> dict:
 
     Parameters
     ----------
-    seed, folder, **parameters
-        See `train_arm`.
+    seed : int
+        Of networks, random draws and order of pictures.
+    folder : Path
+        The run directory of this arm and seed.
+    **parameters
+        Fields of `TrainConfig`.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from typing import Annotated
 from PIL import Image
 from pydantic import Field
 
-from ..agent.trained import load_agent, paint_many, paintable, guidance_for_scenes
+from ..agent.trained import guidance_for_scenes, load_agent, paint_many, paintable
 from ..agent.config import configure
 from ..agent.training import load_scenes, train
 from ..lab.config import build, project_root, is_smoke_test
@@ -51,21 +51,61 @@ def train_arm(seed: int, folder: Path, **parameters) -> dict:
 # %% ../../nbs/study/01_learning.ipynb #125c11af
 @dataclass(frozen=True)
 class StudyConfig:
-    "The size of a study."
+    """The size of a study.
+
+    Parameters
+    ----------
+    updates : int
+        Optimizer updates of each training.
+    size : int
+        Side of the pictures in pixels.
+    strokes : int
+        Strokes of a painting.
+    images : int
+        Training pictures; 0 = all of a real data set.
+    seeds : list of int
+        Each arm is trained with each of them.
+    processes : int
+        Trainings at a time.
+    out_dir : str
+        Where records and results are written, below the project.
+    dataset : str
+        Name of a data set.
+    source : str
+        auto, real or builtin.
+    focus_from : float
+        Share of the updates after which the focus reward begins, in [0, 1].
+    """
     updates: Annotated[int, Field(ge=1)]
-    size: Annotated[int, Field(ge=1)]  # side of the pictures in pixels
+    size: Annotated[int, Field(ge=1)]
     strokes: Annotated[int, Field(ge=1)]
-    images: Annotated[int, Field(ge=0)]  # training pictures; 0 = all of a real data set
+    images: Annotated[int, Field(ge=0)]
     seeds: Annotated[list[int], Field(min_length=1)]
-    processes: Annotated[int, Field(ge=1)]  # trainings at a time
+    processes: Annotated[int, Field(ge=1)]
     out_dir: str
     dataset: str = "birds"
-    source: str = "builtin"  # auto, real or builtin
-    focus_from: float = 0.0  # see `TrainConfig`
+    source: str = "builtin"
+    focus_from: float = 0.0
 
 
 def study_config(**given) -> StudyConfig:
-    "A validated study; one seed in a temporary folder where `IN_TEST` is set."
+    """A validated study; one seed in a temporary folder where `IN_TEST` is set.
+
+    Parameters
+    ----------
+    **given
+        Fields of `StudyConfig`.
+
+    Returns
+    -------
+    StudyConfig
+        With `out_dir` as an absolute path.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or a value is invalid.
+    """
     config = build(StudyConfig, **given)
     if not is_smoke_test(): return replace(config, out_dir=str(project_root() / config.out_dir))
     print("smoke size: one seed and three updates an arm only show that everything runs")
@@ -85,6 +125,7 @@ def paintings_by_arm(results: Results, count: int = 8) -> Image.Image:
     Returns
     -------
     PIL image
+        One column for each picture.
     """
     agents = {arm: load_agent(next(iter(by_seed.values()))["folder"]) for arm, by_seed in results.items()}
     config = next(iter(agents.values())).config

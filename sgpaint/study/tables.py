@@ -84,7 +84,8 @@ def _jobs(arms, seeds, out_dir):
         raise StudyError(f"expected arms and different seeds, got {list(arms)} and {seeds}")
     if len({_slug(name) for name in arms}) < len(arms) or not all(map(_slug, arms)):
         raise StudyError(f"arms need names that differ in letters or digits, got {list(arms)}")
-    return {(name, seed): (out_dir / _slug(name) / f"seed-{seed}.json", {"arm": name, "seed": seed, "choices": parameters})
+    def made_by(name, seed, parameters): return {"arm": name, "seed": seed, "choices": parameters}
+    return {(name, seed): (out_dir / _slug(name) / f"seed-{seed}.json", made_by(name, seed, parameters))
             for name, parameters in arms.items() for seed in seeds}
 
 # %% ../../nbs/study/00_tables.ipynb #86e1a843
@@ -116,7 +117,8 @@ def run_arms(function: Callable[..., dict], arms: dict[str, dict], seeds: Iterab
     Raises
     ------
     StudyError
-        If names or seeds are not unique, a record was made by other parameters, or a training failed; the others are kept.
+        If names or seeds are not unique, a record was made by other parameters, or a training failed; the others
+        are kept.
 
     Examples
     --------
@@ -168,8 +170,12 @@ def learning_curves(results: Results, xlabel: str = "optimizer updates", ylabel:
     ----------
     results : dict
         From `run_arms`, with a curve in every result.
-    xlabel, ylabel, title : str
-        Texts of the chart; the title says what was measured, on which data.
+    xlabel : str
+        Text of the x axis.
+    ylabel : str
+        Text of the y axis.
+    title : str
+        What was measured, on which data.
     log : bool
         Logarithmic y axis.
 
@@ -198,8 +204,15 @@ def plus_minus(mean: float, error: float) -> str:
 
     Parameters
     ----------
-    mean, error : float
-        The mean and its standard error; an error of 0 means a single seed.
+    mean : float
+        The mean over seeds.
+    error : float
+        Its standard error; 0 means a single seed.
+
+    Returns
+    -------
+    str
+        Such as "0.123 ± 0.045".
 
     Examples
     --------
@@ -253,6 +266,7 @@ class Table:
     Parameters
     ----------
     rows : tuple of Row
+        One for each arm and quantity.
     source : str
         Where the reported numbers come from, for the heading.
     """
@@ -265,7 +279,8 @@ class Table:
         head = ["arm", "quantity", f"reported{' (' + self.source + ')' if self.source else ''}", "measured here"]
         lines = [[r.arm, r.quantity, _format_reported(r.reported), plus_minus(r.mean, r.error)] for r in self.rows]
         if not ratios: return [head, *lines]
-        more = [[_format_reported(r.reported_ratio), plus_minus(r.ratio or 0.0, r.ratio_error or 0.0)] for r in self.rows]
+        more = [[_format_reported(r.reported_ratio), plus_minus(r.ratio or 0.0, r.ratio_error or 0.0)]
+                for r in self.rows]
         return [head + ["ratio reported", "ratio measured"], *(a + b for a, b in zip(lines, more, strict=True))]
 
     def _repr_markdown_(self) -> str:
@@ -315,6 +330,7 @@ def summary(results: Results, quantities: Iterable[str], reported: dict[str, dic
     Returns
     -------
     Table
+        One row for each arm and quantity; shows itself in a notebook.
 
     Raises
     ------

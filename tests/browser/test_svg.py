@@ -4,7 +4,7 @@ import pytest
 
 from paintings import a_painting, three_circles
 from rig import decoded
-from sgpaint.export.export import export
+from sgpaint.export.files import export
 from sgpaint.stroke.primitive import PRIMITIVES
 
 HOSTILE = ("</title></metadata></svg><script>window.hacked = 1</script><image href='x' onerror='window.hacked = 2'/>"

@@ -85,5 +85,6 @@ def test_names(own):
     with pytest.raises(ConfigError, match="did you mean 'stripes'"): check_name("stripe")
     with pytest.raises(ConfigError, match="unknown name 'nonsense'"): load("nonsense")
     with pytest.raises(RegistryError, match="small letters"): DATASETS.register("My Set", STRIPES)
-    with pytest.raises(RegistryError, match="taken"): DATASETS.register("birds", MixedDataset("b", {"cars": 1}))
+    for other in (MixedDataset("b", {"cars": 1}), STRIPES):
+        with pytest.raises(RegistryError, match="taken by sgpaint.scene"): DATASETS.register("birds", other)
     with pytest.raises(RegistryError, match="above 0"): DATASETS.register("broken", MixedDataset("b", {"cars": 0}))

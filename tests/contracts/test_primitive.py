@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sgpaint.agent.environment import PaintingEnv
-from sgpaint.export.export import ExportError, export
+from sgpaint.export.files import ExportError, export
 from sgpaint.lab.registry import RegistryError
 from sgpaint.search.optimize import optimize
 from sgpaint.stroke import native

@@ -4,7 +4,7 @@ import contextlib
 import pytest
 import torch
 
-from sgpaint.export.export import ExportError, export
+from sgpaint.export.files import ExportError, export
 from sgpaint.lab.registry import RegistryError
 from sgpaint.stroke.blend import blank, over, paint, paint_each, stroke_masks
 from sgpaint.stroke.exact import alpha, render

@@ -38,6 +38,7 @@ def sections(text: str) -> dict[str, str]:
 
 def takes(item: Any) -> list[str]:
     "The names that a caller passes."
+    if getattr(item, "_is_protocol", False): return []
     if inspect.isclass(item) and "__init__" not in vars(item) and not is_dataclass(item): return []
     names = [name for name in inspect.signature(item).parameters if not name.startswith("_")]
     return [name for name in names if name not in ("self", "cls")]

@@ -102,7 +102,8 @@ def test_the_environment_has_the_pinned_versions():
 
 def test_every_direct_dependency_is_used():
     cells = [source(cell) for nb in notebooks().values() for cell in code_cells(nb)]
-    files = [p.read_text() for folder in ("tests", "tools", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+    folders = ("sgpaint", "tests", "tools", "benchmarks")
+    files = [p.read_text() for folder in folders for p in (ROOT / folder).rglob("*.py")]
     used = set(re.findall(r"^\s*(?:from|import)\s+(\w+)", "\n".join(cells + files), re.M))
     commands = "\n".join([*files, *(p.read_text() for p in [ROOT / "Makefile", *(ROOT / "tools").glob("*.sh")])])
     names: dict[str, set[str]] = {}

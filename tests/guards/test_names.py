@@ -35,7 +35,8 @@ def test_dir_lists_the_public_names(package):
 def test_one_name_means_one_object():
     by_name: dict[str, set[int]] = {}
     for public in resolved(): by_name.setdefault(public.name.rpartition(".")[2], set()).add(id(public.item))
-    assert not [name for name, items in by_name.items() if len(items) > 1]
+    twice = {"paint"}  # sgpaint.paint paints a picture, sgpaint.stroke.paint draws strokes on a canvas
+    assert {name for name, items in by_name.items() if len(items) > 1} <= twice
 
 
 def test_every_public_name_has_a_numpy_docstring():

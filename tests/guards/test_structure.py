@@ -114,7 +114,7 @@ def test_a_package_is_a_docstring_and_lazy_names(package):
     for node in statements(init.with_suffix(".pyi")):
         line = ast.unparse(node)
         version = package == "" and line == "__version__: str"
-        assert version or re.fullmatch(r"from \.[\w.]+ import (\w+) as \1", line), (
+        assert version or re.fullmatch(r"from \.[\w.]* import (\w+) as \1", line), (
             f"{init}i: expected lines `from .module import name as name`, got {line!r}")
 
 

@@ -3,13 +3,16 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import sgpaint
 from sgpaint import cli
 from sgpaint.agent.paint import BUDGETS
-from sgpaint.export.export import FORMATS
+from sgpaint.export.files import FORMATS
 from sgpaint.search.losses import LOSSES
-from sgpaint.stroke.primitive import PRIMITIVES
+from sgpaint.stroke import native
+from sgpaint.stroke.native import ready
+from sgpaint.stroke.primitive import BEZIER, PRIMITIVES
 
 HEAVY = ("accelerate", "captum", "kornia", "matplotlib", "pydantic", "scipy", "skimage", "tensorboard", "torch._dynamo",
          "torch._inductor", "torchvision", "timm", "IPython", "anywidget", "papermill")
@@ -74,3 +77,13 @@ def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(cli, "_paint", interrupted)
     assert cli.main(["paint", "a.png", "-o", "b.svg"]) == 130
     assert capsys.readouterr().err == "sgpaint: interrupted; nothing was written\n"
+
+
+def test_torch_compile_goes_around_the_native_code():
+    strokes, canvas = torch.rand(1, 4, BEZIER.size), torch.rand(1, 3, 32, 32)
+    if not ready(strokes): pytest.skip("no C++ compiler here")
+    def loss(s): return (native.paint(canvas.cos(), 0.9 * s, BEZIER, 1.0) ** 2).sum()
+    plain, compiled = strokes.clone().requires_grad_(), strokes.clone().requires_grad_()
+    loss(plain).backward()
+    torch.compile(loss, backend="eager")(compiled).backward()
+    assert torch.equal(plain.grad, compiled.grad)

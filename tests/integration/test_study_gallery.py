@@ -22,13 +22,15 @@ def runs(tmp_path_factory):
     few = dict(size=32, images=16, strokes=10, updates=2, batch=4, num_envs=4, learning_starts=1, evaluate_every=1,
                evaluate_images=4, checkpoint_every=0, threads=1, device="cpu")
     whole = train(configure(**few, out_dir=str(root / "study/arm a/seed-0")), say=lambda line: None).folder
-    for name in ("killed", "no agent", "damaged", "diverged", "rehearsal", HOSTILE): shutil.copytree(whole, root / name)
+    ended = ("killed", "no agent", "damaged", "diverged", "smoke test", HOSTILE)
+    for name in ended: shutil.copytree(whole, root / name)
     (root / "killed/result.json").unlink()
     shutil.rmtree(root / "no agent/agent")
     (root / "damaged/config.json").write_text("{")
-    for name, changes in (("diverged", {"held_out_error": float("nan")}), ("rehearsal", {})):
+    for name, changes in (("diverged", {"held_out_error": float("nan")}), ("smoke test", {})):
         change(root / name / "result.json", **changes)
-    change(root / "rehearsal/config.json", smoke=True)
+    machine = json.loads((root / "smoke test/config.json").read_text())["machine"]
+    change(root / "smoke test/config.json", machine=machine | {"smoke": True})
     (root / "study/config.json").write_text('{"study": "train_arm"}')
     line = {"held_out_error": 0.25, "folder": "elsewhere"}
     seeds = {"0": line, "1": line | {"held_out_error": 0.75}}
@@ -48,12 +50,12 @@ def gallery(runs, tmp_path_factory):
 
 def test_every_run_is_shown_with_how_it_ended(gallery):
     said = {e.name: e.verdict for e in gallery.entries}
-    ended = {"study/arm a/seed-0", "killed", "no agent", "damaged", "diverged", "rehearsal", HOSTILE}
+    ended = {"study/arm a/seed-0", "killed", "no agent", "damaged", "diverged", "smoke test", HOSTILE}
     assert set(said) == SAVED | ended
     assert said["killed"] == "not finished: 2 of 2 updates" and "holds no agent" in said["no agent"]
     assert "is not JSON" in said["damaged"] and said["diverged"].startswith("failed: its error, nan")
-    assert said["rehearsal"].startswith("a smoke test")
-    for name in ("killed", "no agent", "damaged", "diverged", "rehearsal"):
+    assert said["smoke test"].startswith("a smoke test")
+    for name in ("killed", "no agent", "damaged", "diverged", "smoke test"):
         assert next(e for e in gallery.entries if e.name == name).failed
 
 

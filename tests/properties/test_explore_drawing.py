@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.testing import assert_close
 
+from sgpaint.agent.algorithms import ALGORITHMS
+from sgpaint.agent.config import build_env, configure
 from sgpaint.agent.networks import fold
 from sgpaint.agent.trained import Agent, paint_with
-from sgpaint.agent.config import build_env, configure
-from sgpaint.agent.training import build_players
 from sgpaint.guide.guidance import MAX_INSTANCES
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import bounds, random_strokes
@@ -185,9 +185,9 @@ def test_the_optimizer_races_on_any_picture(size):
 
 
 def novice(**choices):
-    config = configure("guided" if "see_mask" in choices else "small", size=32, smoke=True, device="cpu", **choices)
+    config = configure("guided" if "observe_mask" in choices else "small", size=32, smoke=True, device="cpu", **choices)
     env = build_env(config)
-    return Agent(fold(build_players(config, env).live["actor"].eval()), env, config)
+    return Agent(fold(ALGORITHMS[config.learning.algorithm].build_actor(env, config.learning).eval()), env, config)
 
 
 def test_an_agent_paints_along_and_its_first_strokes_count():

@@ -1,15 +1,21 @@
 """The explorers' state, without a browser: it takes what can be, refuses the rest by name, and stays as it was."""
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
+from sgpaint.agent.config import build_env, configure, rewards_at
+from sgpaint.agent.rewards import REWARDS, RewardTerm
+from sgpaint.guide.guidance import make_guidance
+from sgpaint.lab.config import as_dict
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import PRIMITIVES, bounds, random_strokes
-from sgpaint.explore.painting import KappaExplorer, RewardExplorer, StrokeExplorer, reward_terms
+from sgpaint.explore.painting import KappaExplorer, RewardExplorer, StrokeExplorer, available_terms
 
 
 def made(n: int = 6, primitive: str = "bezier", size: tuple[int, int] = (16, 24), **fields) -> Painting:
@@ -88,15 +94,72 @@ def test_kappa_knows_only_what_was_computed():
     with pytest.raises(ValueError, match="got none"): KappaExplorer({}, scene)
 
 
-def test_rewards_add_up_to_how_much_every_distance_fell():
+def test_rewards_add_up_to_the_decrease_of_every_distance():
     scene, painting = draw("birds", 3, (32, 32)), made(5)
-    terms = reward_terms(painting, scene.image, scene.mask, torch.ones(1, 32, 32))
-    fell = painting.error(scene.image) - Painting(torch.zeros(0, 13), (32, 32)).error(scene.image)
-    assert abs(terms["whole"].sum().item() + fell) < 1e-5 and list(terms) == ["whole", "object", "focus"]
+    explorer = RewardExplorer(painting, scene, torch.ones(1, 32, 32))
+    assert {"l2", "foreground_l2", "focus"} <= set(explorer.terms) and "adversarial" not in explorer.terms
+    empty, last = torch.zeros(1, 3, 32, 32), painting.render((32, 32))[None]
+    for name, term in available_terms(explorer.config, explorer.guidance).items():
+        decrease = term.reward(empty, last, scene.image[None], explorer.guidance)
+        assert sum(explorer.terms[name]) == pytest.approx(decrease.item(), abs=1e-5), name
     explorer = RewardExplorer(painting, scene)
-    for weights in ({"whole": 1.0}, {"whole": 1.0, "object": 11.0}, {"whole": 1.0, "object": "2"}):
+    before = explorer.weights
+    for weights in ({"l2": 1.0}, before | {"l2": 11.0}, before | {"l2": "2"}):
         with pytest.raises(ValueError, match="weights"): explorer.weights = weights
-    assert explorer.weights == {"whole": 1.0, "object": 1.0}
+    assert explorer.weights == before == {name: float(name == "l2") for name in explorer.terms}
+
+
+@pytest.mark.parametrize("choices", [
+    dict(preset="small"), dict(preset="guided"), dict(preset="guided", aligned=False, focus_form="eq14"),
+    dict(preset="guided", background_only=True), dict(preset="small", rewards={"l2": 1.0, "focus": 0.5}),
+    dict(preset="guided", focus_from=0.5)], ids=str)
+def test_an_explorer_and_its_training_give_equal_rewards(choices):
+    "FAULTS F7: the same terms, options, weights and scales; the rewards of a step are those of its strokes together."
+    config = configure(**choices, size=32, smoke=True, device="cpu")
+    scene, env = draw("birds", 3, (32, 32)), build_env(config)
+    generator = torch.Generator().manual_seed(1)
+    focus = torch.rand(1, 1, 32, 32, generator=generator)
+    guidance = make_guidance(scene.mask[None], (32, 32), focus=focus) if config.guided else None
+    scales = {"l2": 0.02, "foreground_l2": 0.03, "focus": 0.5}
+    env = replace(env, rewards=rewards_at(config, config.learning.updates, scales))
+    state, bundles, expected = env.reset(scene.image[None], guidance), [], []
+    for _ in range(env.steps):
+        action = torch.rand(1, env.action_size, generator=generator)
+        bundles.append(env.decode(action)[0])
+        state, reward, _ = env.step(state, action)
+        expected.append(reward)
+    levels = dict(blend_mode=env.blend_mode, masks=guidance.mask[0], layer=torch.tensor(env.levels).repeat(env.steps),
+                  instance=torch.zeros(env.strokes, dtype=torch.int64)) if env.blend_mode != "plain" else {}
+    painting = Painting(torch.cat(bundles), (32, 32), provenance={"config": as_dict(config)}, **levels)
+    explorer = RewardExplorer(painting, scene, guidance=guidance, scales=scales)
+    assert explorer.config == config
+    found = explorer.rewards.view(env.steps, env.bundle).sum(1)
+    assert_close(found, torch.cat(expected), atol=1e-6 / min(scales.values()), rtol=1e-5)
+    assert_close(found * 0.02, torch.cat(expected) * 0.02, atol=1e-6, rtol=1e-6)
+
+
+def test_a_term_of_another_package_has_a_slider():
+    class Brightness(RewardTerm):
+        name = "brightness"
+
+        def distance(self, canvas, target, guidance=None): return (canvas - target).mean((1, 2, 3)).abs()
+
+    REWARDS.register("brightness", Brightness)
+    try:
+        explorer = RewardExplorer(made(4), draw("birds", 3, (32, 32)))
+        assert {"brightness", "foreground_brightness"} <= set(explorer.terms)
+        explorer.weights = {name: float(name == "brightness") for name in explorer.terms}
+        assert_close(explorer.rewards, torch.tensor(explorer.terms["brightness"]))
+    finally: REWARDS.remove("brightness")
+
+
+def test_a_discriminator_adds_its_term():
+    def score(canvas, target): return canvas.mean((1, 2, 3))
+
+    painting = made(4)
+    explorer = RewardExplorer(painting, torch.rand(3, 32, 32), discriminator=score)
+    drawn = torch.stack(list(painting.frames(size=(32, 32)))).mean((1, 2, 3))
+    assert_close(torch.tensor(explorer.terms["adversarial"]), drawn.diff(), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("wrong", [[], [3], "me.json"])

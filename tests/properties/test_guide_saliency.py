@@ -135,7 +135,7 @@ def test_what_the_rule_cannot_reach_is_refused_by_name(act, name, mixed):
     images, classes = asked()
     expert = nn.Sequential(net(act), nn.ReLU(), nn.Linear(4, 4)) if mixed else net(act)
     for swish in ("refuse", "extension"):
-        with pytest.raises(ValueError, match=f"bends its signal with {name} outside nn.ReLU modules"):
+        with pytest.raises(ValueError, match=f"computes {name} outside nn.ReLU modules"):
             guided_maps(expert, images, classes, swish=swish)
 
 

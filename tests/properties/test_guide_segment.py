@@ -218,7 +218,7 @@ def test_a_scene_is_filled():
     mask = torch.zeros(1, 32, 32)
     mask[:, 4:9, 3:20] = 0.8
     done = check_scene(with_predicted_mask(scene, mask, torch.tensor([0.1, 0.1, 0.5, 0.2])))
-    assert done.mask.sum() == 5 * 17 and "found by a segmenter" in done.source
+    assert done.mask.sum() == 5 * 17 and "predicted by a segmenter" in done.source
     with pytest.raises(ValueError, match="picture's size"): with_predicted_mask(scene, mask[:, ::2], torch.zeros(4))
 
 

@@ -21,7 +21,9 @@ from sgpaint.cli import main
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
 from sgpaint.stroke.painting import Painting
+from sgpaint.stroke.exact import render
 from sgpaint.stroke.primitive import PRIMITIVES, random_strokes
+from sgpaint.stroke.renderer import RENDERERS, check_renderer
 
 NOWHERE = torch.zeros(1, dtype=torch.long)
 
@@ -394,3 +396,106 @@ def test_cells_are_refused_by_name():
         with pytest.raises(ValueError, match="divide: expected"):
             paint(image, 400, "fast", progress_bar=False, divide=wrong)
     with pytest.raises(ValueError, match="divide: expected"): paint(image, 3, "fast", progress_bar=False, divide=2)
+
+
+class Halftone:
+    """A third party's renderer: the exact alpha under a screen of dots; differentiable, or saying that it is not."""
+    primitives, in_browser = ("bezier", "circle"), False
+
+    def __init__(self, name="halftone", differentiable=True): self.name, self.differentiable = name, differentiable
+
+    def __call__(self, strokes, size, primitive):
+        alpha, colour = render(strokes, size, primitive)
+        y, x = torch.meshgrid(*(torch.arange(float(n)) for n in size), indexing="ij")
+        return alpha * (0.75 + 0.25 * torch.sin(2 * x) * torch.sin(2 * y)), colour
+
+
+@pytest.fixture
+def halftone():
+    found = RENDERERS.register("halftone", Halftone())
+    yield found
+    RENDERERS.remove("halftone")
+
+
+def test_strokes_are_found_through_another_renderer(halftone):
+    check_renderer(halftone)
+    image = bird(48).image
+    plain, named = quick(image), quick(image, renderer="halftone")
+    assert torch.equal(named.strokes, quick(image, renderer=halftone).strokes)
+    assert named.renderer == "halftone" and not torch.equal(plain.strokes, named.strokes)
+    assert named.error(image) < Painting(plain.strokes, plain.size, renderer="halftone").error(image)
+    assert refine(named, image, 10).renderer == "halftone" and len(prune_strokes(named, image, 1.0)) == 0
+    for how in ({}, {"divide": 2}, {"budget": "instant"}):
+        found = paint(image, 8, **{"budget": "fast", "renderer": "halftone", "progress_bar": False} | how)
+        assert (found.renderer, found.provenance["how"]) == ("halftone", "optimize")
+
+
+def test_renderers_that_cannot_be_used_are_refused_before_the_work(halftone):
+    image = bird(16).image
+    still = RENDERERS.register("still", Halftone("still", differentiable=False))
+    try:
+        for budget in ("instant", "fast"):
+            with pytest.raises(ValueError, match="renderer: expected a differentiable one"):
+                paint(image, 5, budget, renderer=still)
+        with pytest.raises(ValueError, match="renderer: expected a differentiable one"): quick(image, renderer="still")
+    finally: RENDERERS.remove("still")
+    for wrong, said in (({"renderer": "halfton"}, "did you mean 'halftone'"),
+                        ({"renderer": "halftone", "primitive": "line"}, "halftone draws bezier, circle, not line"),
+                        ({"renderer": Halftone("mine")}, "expected a registered one")):
+        with pytest.raises(ValueError, match=said): quick(image, **wrong)
+
+
+def test_what_a_painting_cannot_keep_is_refused_before_the_work():
+    calls = []
+    def counted(canvas, target): return calls.append(1) or (canvas - target).square()
+    with pytest.raises(ValueError, match="title"): quick(bird(16).image, title="\ud800", loss=counted)
+    assert not calls or len(calls) == 1  # the loss of the empty canvas
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
+    image, folder = bird(16).image, tmp_path / "state"
+    folder.mkdir()
+    (folder / "wedding.jpg").write_bytes(b"us two")
+    with pytest.raises(ValueError, match="holds no saved state that can be read; choose another folder"):
+        quick(image, checkpoint_dir=folder)
+    assert (folder / "wedding.jpg").read_bytes() == b"us two"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert torch.equal(quick(image, checkpoint_dir=empty).strokes, quick(image, checkpoint_dir=empty).strokes)
+
+
+def test_a_state_whose_last_save_was_cut_off_is_found(tmp_path):
+    image, folder = bird(16).image, tmp_path / "state"
+    whole = quick(image, checkpoint_dir=folder)
+    folder.rename(tmp_path / ".state.old")  # killed between the two renames of `checkpoint.save`
+    assert torch.equal(quick(image, checkpoint_dir=folder).strokes, whole.strokes)
+    assert folder.is_dir() and not (tmp_path / ".state.old").exists()
+
+
+@pytest.mark.parametrize("after", [1, 25, 90])
+def test_an_interruption_ends_all_tiles(after, tmp_path, caplog):
+    image, folder = bird(32).image, tmp_path / "tiles"
+    same = {"budget": "fast", "divide": 2, "progress_bar": False, "checkpoint_dir": folder}
+    loss = Impatient(after)
+    stopped = paint(image, 24, loss=loss, **same)
+    assert loss.left == 0 and len(stopped) < 24 and "interrupted in tile 1 of 4" in caplog.text  # no step after it
+    assert stopped.size == (32, 32) and stopped.provenance["interrupted_after_tiles"] == 1
+    finished = [paint(image, 24, loss=Impatient(10**9), **same | how) for how in ({}, {"checkpoint_dir": None})]
+    assert torch.equal(*(painting.strokes for painting in finished)) and len(finished[0]) == 24
+
+
+def test_few_strokes_for_each_tile_are_mentioned(monkeypatch, caplog):
+    monkeypatch.setattr("sgpaint.agent.paint.BUDGETS", {"fast": 3})
+    for strokes, said in ((399, True), (400, False)):
+        caplog.clear()
+        paint(bird(16).image, strokes, "fast", divide=2, progress_bar=False)
+        assert ("divide=1 is better" in caplog.text) == said
+
+
+@pytest.mark.parametrize("budget", ["instant", "fast"])
+def test_counts_that_are_none_are_refused_by_name(budget):
+    for strokes in (0, -1, 2.5, "10", True, None):
+        with pytest.raises(ValueError, match="strokes: expected an integer of 1 or more"):
+            paint(bird(16).image, strokes, budget)
+    with pytest.raises(ValueError, match="seed: expected"): paint(bird(16).image, 5, budget, seed=-1)
+    with pytest.raises(ValueError, match="title: expected"): paint(bird(16).image, 5, budget, title="\ud800")

@@ -18,19 +18,12 @@ from imageio.v3 import imread
 from PIL import Image
 
 from sgpaint.lab.show import to_tensor
-from sgpaint.export import export as module
 from sgpaint.stroke.blend import OPACITY_PRESETS, limit_opacity
-from sgpaint.export.export import (
-    FORMATS,
-    ExportError,
-    animate,
-    export,
-    redraw,
-    save_csv,
-    svg_error,
-    to_polylines,
-    to_svg,
-)
+from sgpaint.export import film as module
+from sgpaint.export.files import FORMATS, ExportError, export
+from sgpaint.export.film import animate
+from sgpaint.export.polylines import save_csv, to_polylines
+from sgpaint.export.svg import redraw, svg_error, to_svg
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import PRIMITIVES, primitive, radius_px, random_strokes
 
