@@ -9,6 +9,7 @@ __all__ = ['PLUGIN_GROUP', 'log', 'T', 'RegistryError', 'plugin_modules', 'load_
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -63,10 +64,10 @@ def load_plugins() -> list[str]:
 T = TypeVar("T")
 
 
-def _definition(item: Any) -> tuple[str, str]:
-    "Where an object is defined: module and qualified name of it, or of its class."
-    named = item if hasattr(item, "__qualname__") else type(item)
-    return named.__module__, named.__qualname__
+def _definition(item: Any, module: str = "") -> tuple[str, str]:
+    "Where an object is defined: module and qualified name; of an instance, the module that registers it and its class."
+    if hasattr(item, "__qualname__"): return item.__module__, item.__qualname__
+    return module or type(item).__module__, type(item).__qualname__
 
 
 class Registry(Generic[T]):
@@ -83,6 +84,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, check: Callable[[str, Any], Iterable[str]] | None = None):
         self.kind, self.check = kind, check
         self._items: dict[str, T] = {}
+        self._defined: dict[str, tuple[str, str]] = {}  # where each of them is defined
 
     def register(self, name: str, item: T | None = None) -> Any:
         """Add an object under a name; without the object, a decorator that does.
@@ -92,21 +94,27 @@ class Registry(Generic[T]):
         RegistryError
             The name is no word, is taken by another definition, or the object breaks the protocol.
         """
-        if item is None: return lambda made: self.register(name, made)
+        module = sys._getframe(1).f_globals.get("__name__", "")
+        if item is None: return lambda made: self._add(name, made, module)
+        return self._add(name, item, module)
+
+    def _add(self, name: str, item: T, module: str) -> T:
+        "Check an object and add it."
         if not isinstance(name, str) or not name or name != name.strip():
             raise RegistryError(f"{self.kind}: expected a name, got {name!r}")
-        there = self._items.get(name)
-        if there is not None and there is not item and _definition(there) != _definition(item):
-            raise RegistryError(f"{self.kind} {name!r}: the name is taken by {'.'.join(_definition(there))}; "
-                                f"register {'.'.join(_definition(item))} under another one")
+        defined, there = _definition(item, module), self._defined.get(name)
+        if there is not None and there != defined and self._items.get(name) is not item:
+            raise RegistryError(f"{self.kind} {name!r}: the name is taken by {'.'.join(there)}; "
+                                f"register {'.'.join(defined)} under another one")
         broken = list(self.check(name, item)) if self.check else []
         if broken: raise RegistryError(f"{self.kind} {name!r} ({'.'.join(_definition(item))}): {'; '.join(broken)}")
-        self._items[name] = item
+        self._items[name], self._defined[name] = item, defined
         return item
 
     def remove(self, name: str) -> None:
         """Take an object out; an unknown name is refused."""
         del self._items[self._known(name)]
+        self._defined.pop(name, None)
 
     def _known(self, name: str) -> str:
         "The name, where it is registered by the library or by a plug-in."
