@@ -57,7 +57,7 @@ class Callbacks:
     """
 
     def __init__(self, items: Sequence[str | type[Callback] | Callback]):
-        made = [CALLBACKS.find(item) for item in items]
+        made: list[Any] = [CALLBACKS.find(item) for item in items]  # type: ignore[arg-type]
         self.items = [item() if isinstance(item, type) else item for item in made]
 
     def __call__(self, moment: str, session: Any, *more: Any) -> None:

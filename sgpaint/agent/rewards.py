@@ -9,7 +9,7 @@ __all__ = ['NEEDS', 'REWARDS', 'Weight', 'RewardTerm', 'L2', 'Adversarial', 'Wei
 # %% ../../nbs/agent/00_rewards.ipynb #c44e2f42
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -253,7 +253,7 @@ def reward_scale(term: RewardTerm, canvases: Tensor, targets: Tensor, guidance: 
 Weight = float | Sequence[Sequence[float]]  # a constant, or the points of a schedule
 
 
-def _is_number(x: Any) -> bool:
+def _is_number(x: Any) -> TypeGuard[float]:
     "Whether it is a finite number; True and False are none."
     return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
 
@@ -322,7 +322,7 @@ def named_rewards(warm_updates: int) -> dict[str, dict[str, Weight]]:
 # %% ../../nbs/agent/00_rewards.ipynb #d657376c
 def _failed_trials(term: Any, guidance: Guidance | None, size: tuple[int, int]) -> Iterator[str]:
     "A sentence for each rule that a reward term breaks when it is used."
-    made = term.build(None) if isinstance(term, type) else term
+    made: Any = term.build(None) if isinstance(term, type) else term  # type: ignore[attr-defined]
     if not isinstance(getattr(made, "name", None), str) or not made.name: yield "expected a name"
     target, *canvases = torch.rand(4, 2, 3, *size, generator=torch.Generator().manual_seed(0))
     first = made.distance(canvases[0], target, guidance)
