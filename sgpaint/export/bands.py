@@ -76,7 +76,8 @@ def _layers(s, run, opacity):
     if run.capped[0]: yield opacity(ts[0]), _fan(s, ts, -1)
 
 
-def opacity_bands(s: Sweep, opacity: Callable[[float], float], reach: float, lap: float) -> list[tuple[float, list[complex]]]:
+def opacity_bands(s: Sweep, opacity: Callable[[float], float], reach: float, lap: float,
+                  ) -> list[tuple[float, list[complex]]]:
     """(opacity, corners) to be painted one over the other, the first of them everywhere (no corners).
 
     Parameters
@@ -92,7 +93,8 @@ def opacity_bands(s: Sweep, opacity: Callable[[float], float], reach: float, lap
     """
     runs, discs = envelope_runs(s)
     base = opacity(max(discs, key=s.radius, default=0.0))
-    bands: list[tuple[float, list[Any]]] = [(base, []), *(layer for run in runs[::-1] for layer in _layers(s, run, opacity))]
+    layers = (layer for run in runs[::-1] for layer in _layers(s, run, opacity))
+    bands: list[tuple[float, list[Any]]] = [(base, []), *layers]
     if not runs: return bands
     t, direction, stretch = (np.array(c) for c in zip(*(ray for _, rays in bands for ray in rays), strict=True))
     ends = iter(_free(s, t, direction, stretch * (s.radius(t) + reach), lap).tolist())

@@ -62,7 +62,7 @@ class EnvelopeRun:
     capped: tuple[bool, bool]
 
     def t(self, share: float) -> float:
-        """A place on the stretch; slow towards an end without cap, where the touching points meet like a square root."""
+        """A place on the stretch; slow towards an end without cap, where the touching points meet."""
         if not self.capped[0]: share = share * share
         elif not self.capped[1]: share = 1 - (1 - share) ** 2
         return self.first + (self.last - self.first) * share
@@ -155,7 +155,7 @@ def _swept(s, tolerance):
 
 # %% ../../nbs/export/01_outline.ipynb #d96cddac
 def area_of(row: Sequence[float], primitive: Primitive, size: tuple[float, float]) -> Outline:
-    """The area of a stroke in pixels: a sweep, or the corners of a polygon; ExportError where the primitive has none."""
+    """The area of a stroke in pixels, a sweep or the corners of a polygon; ExportError where there is none."""
     if primitive.outline is None:
         raise ExportError(f"export: {primitive.name} strokes have no outline, which this format needs; "
                           "choose .png, .gif, .webp, .mp4 or .json, or give the primitive an `outline`")

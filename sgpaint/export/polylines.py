@@ -65,7 +65,8 @@ def _points(row, primitive, paper, tolerance):
     return [(shape.at(t).real, shape.at(t).imag, shape.radius(t), a0 + (a2 - a0) * t) for t in ts]
 
 # %% ../../nbs/export/04_polylines.ipynb #c9cb4833
-def to_polylines(painting: Painting, width_mm: float = 100.0, y: str = "up", tolerance_mm: float = 0.05) -> list[Polyline]:
+def to_polylines(painting: Painting, width_mm: float = 100.0, y: str = "up", tolerance_mm: float = 0.05,
+                 ) -> list[Polyline]:
     """The strokes as polylines in millimetres, in the order they were painted.
 
     Parameters
@@ -114,17 +115,19 @@ def _csv_head(painting, width_mm, y, tolerance_mm):
     zero = {"up": "lower", "down": "upper"}[y]
     ends = {"triangle": "three corners of a filled triangle, radius 0", "circle": "the centre of a disc",
             "block": "the centre of a square, its half side as radius"}
+    along = f"along the middle, chords within {tolerance_mm:g} mm of the curve"
     return ["sgpaint polylines 1", f"title: {json.dumps(painting.title)}",
             f"provenance: {json.dumps(painting.provenance)}",
             f"page: {width:.7g} x {height:.7g} mm (width x height), background {painting.background}",
             f"y: {y} (0 at the {zero} edge); x: right (0 at the left edge)",
             f"strokes: {len(painting)} of primitive {painting.primitive}, opacity {painting.opacity}; "
-            f"points: {ends.get(painting.primitive, f'along the middle, chords within {tolerance_mm:g} mm of the curve')}",
+            f"points: {ends.get(painting.primitive, along)}",
             "radius_mm, opacity: linear between points; ends are round; red, green, blue, opacity: 0 to 1"]
 
 # %% ../../nbs/export/04_polylines.ipynb #6d52d6e8
-def save_csv(painting: Painting, path: str | Path, width_mm: float = 100.0, y: str = "up", tolerance_mm: float = 0.05) -> Path:
-    """Write the strokes as polylines in millimetres, a row a point, under a header of comments; parameters as in `to_polylines`."""
+def save_csv(painting: Painting, path: str | Path, width_mm: float = 100.0, y: str = "up", tolerance_mm: float = 0.05,
+             ) -> Path:
+    """Write polylines in millimetres, a row a point, under a header of comments; parameters as in `to_polylines`."""
     lines = to_polylines(painting, width_mm, y, tolerance_mm)
     with atomic_write(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         for said in _csv_head(painting, width_mm, y, tolerance_mm): file.write(f"# {said}\n")

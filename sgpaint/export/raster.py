@@ -40,7 +40,8 @@ def chosen_size(painting: Painting, size: Any) -> tuple[int, int]:
 def checked_size(painting: Painting, size: Any) -> tuple[int, int]:
     """A size (H, W) that can be drawn."""
     h, w = chosen_size(painting, size)
-    require(h * w <= LARGEST, f"size: expected at most {LARGEST} pixels, got {h}x{w}; an .svg without masks may be larger")
+    require(h * w <= LARGEST,
+            f"size: expected at most {LARGEST} pixels, got {h}x{w}; an .svg without masks may be larger")
     return h, w
 
 # %% ../../nbs/export/00_raster.ipynb #6b58f6be
@@ -68,4 +69,6 @@ def save_png(painting: Painting, path: str | Path, size: tuple[int, int] | None 
     return Path(path)
 
 
-def _whole_characters(text: str) -> str: return text.encode("utf-8", "replace").decode()  # half characters become question marks
+def _whole_characters(text: str) -> str:
+    "The text with question marks for half characters."
+    return text.encode("utf-8", "replace").decode()

@@ -137,7 +137,7 @@ def svg_error(painting: Painting, size: tuple[int, int] | None = None) -> SvgErr
 
 
 def redraw(painting: Painting, size: tuple[int, int] | None = None) -> Tensor:
-    """The picture (3, H, W) that a rasteriser makes of the painting's SVG: outlines filled by Agg, 8 bits after every stroke."""
+    """The picture (3, H, W) that a rasteriser makes of the SVG: outlines filled by Agg, 8 bits after each stroke."""
     chosen = checked_size(painting, size)
     return _redrawn(painting, _marks(painting, chosen), chosen, chosen)
 
@@ -246,7 +246,8 @@ def to_svg(painting: Painting, size: tuple[int, int] | None = None) -> str:
     marks = _marks(painting, chosen)
     said = _description(painting, _measured(painting, marks, chosen))
     known = json.dumps({"title": painting.title, "provenance": painting.provenance})
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="img">',
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    lines = [f'<svg {spaces} width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="img">',
              f"<title>{_xml(painting.title or 'untitled')}</title>", f"<desc>{_xml(said)}</desc>",
              f"<metadata>{_xml(known)}</metadata>", f'<rect width="{w}" height="{h}" fill="{background}"/>',
              *_body(painting, marks, chosen), "</svg>", ""]

@@ -145,5 +145,6 @@ def limit_opacity(strokes: Tensor, preset: str, primitive: str | Primitive = "be
         raise ValueError(f"opacity: expected one of {', '.join(OPACITY_PRESETS)}, got {preset!r}")
     columns = find_primitive(primitive).opacity
     low, span = torch.zeros(strokes.shape[-1]), torch.ones(strokes.shape[-1])
-    for column, (start, width) in zip(columns, OPACITY_PRESETS[preset], strict=False): low[column], span[column] = start, width
+    for column, (start, width) in zip(columns, OPACITY_PRESETS[preset], strict=False):
+        low[column], span[column] = start, width
     return strokes * span.to(strokes) + low.to(strokes)

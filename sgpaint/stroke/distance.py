@@ -75,7 +75,7 @@ def triangle_distance(g: Sequence[Tensor], x: Tensor, y: Tensor) -> Distance:
 
 # %% ../../nbs/stroke/00_distance.ipynb #f68fa4a0
 def line_distance(g: Sequence[Tensor], x: Tensor, y: Tensor) -> Distance:
-    """Signed distance to a straight stroke with round ends and linear radius, and t there (0 at the start, 1 at the end)."""
+    """Signed distance to a straight stroke with linear radius, and t there (0 at the start, 1 at the end)."""
     x0, y0, x2, y2, r0, r2 = g
     ex, ey, dr = x2 - x0, y2 - y0, r2 - r0
     long = ex * ex + ey * ey

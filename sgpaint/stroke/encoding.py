@@ -80,7 +80,7 @@ def _named(values: Tensor, names: Sequence[str]) -> tuple[Tensor, ...]:
 
 # %% ../../nbs/stroke/02_encoding.ipynb #a4c37c46
 class HuangEncoding(Encoding):
-    """Huang's action: x counts rows, the control point is relative to the box of the ends, the colour is blue, green, red."""
+    """Huang's action: x counts rows, the control point is relative to the ends' box, colours are blue, green, red."""
     name, primitives = "huang", ("bezier",)
 
     def columns(self, primitive: str | Primitive = "bezier") -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def _share(start: Tensor, middle: Tensor, end: Tensor) -> Tensor:
 
 # %% ../../nbs/stroke/02_encoding.ipynb #0784650a
 class NakanoEncoding(Encoding):
-    """Nakano's action: the curve passes through the control point at t = ½, pressure is opacity, one size is both radii."""
+    """Nakano's action: the curve passes through the control point at t = ½, pressure is opacity, one size."""
     name, primitives = "nakano", ("bezier",)
 
     def columns(self, primitive: str | Primitive = "bezier") -> tuple[str, ...]:

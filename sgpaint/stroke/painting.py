@@ -55,7 +55,8 @@ def _numbers(name: str, values: Any, n: int, dtype: torch.dtype) -> Tensor | Non
     try: numbers = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise PaintingError(f"painting: {name}: expected numbers, got {values!r:.40}") from error
-    _require(numbers.shape == (n,), f"{name}: expected a number for each of {n} strokes, got shape {tuple(numbers.shape)}")
+    shape = tuple(numbers.shape)
+    _require(shape == (n,), f"{name}: expected a number for each of {n} strokes, got shape {shape}")
     whole = dtype.is_floating_point or n == 0 or not numbers.is_floating_point()
     _require(whole, f"{name}: expected integers, got {numbers.dtype}")
     _require(bool(numbers.isfinite().all()), f"{name}: expected finite numbers, got NaN or infinity")
@@ -157,7 +158,7 @@ class Painting:
         try: put("strokes", check_strokes(strokes.detach().cpu().float(), kind))
         except ValueError as error: raise PaintingError(f"painting: {error}") from None
         size, n = tuple(self.size), len(strokes)
-        whole = len(size) == 2 and all(isinstance(v, int) and not isinstance(v, bool) and 0 < v <= LARGEST for v in size)
+        whole = len(size) == 2 and all(type(v) is int and 0 < v <= LARGEST for v in size)
         _require(whole, f"size: expected (H, W) of 1 to {LARGEST} pixels, got {str(size):.60}")
         put("size", size)
         modes, presets = ", ".join(BLEND_MODES), ", ".join(OPACITY_PRESETS)
@@ -174,7 +175,8 @@ class Painting:
         known = self.blend_mode == "plain" or (count > 0 and self.layer is not None)
         _require(known, f"{self.blend_mode}: expected masks and a layer for each stroke, got none")
         if self.layer is not None:
-            _require(bool(((self.layer == 0) | (self.layer == 1)).all()), "layer: expected 0 (background) or 1 (foreground)")
+            known = bool(((self.layer == 0) | (self.layer == 1)).all())
+            _require(known, "layer: expected 0 (background) or 1 (foreground)")
         if self.instance is not None and count:
             inside = bool(((self.instance >= -1) & (self.instance < count)).all())
             _require(inside, f"instance: expected -1 to {count - 1}")
@@ -193,7 +195,8 @@ class Painting:
     def stroke_masks(self, size: tuple[int, int], first: int = 0, last: int | None = None) -> StrokeMasks | None:
         """The masks of strokes first ... last - 1 at a size (H, W); None in blend mode plain.
 
-        A foreground stroke's mask is its instance's; a background stroke's is the rest, outside its instance or outside all.
+        A foreground stroke's mask is its instance's; a background stroke's is what lies outside its instance, or
+        outside all of them.
         """
         if self.blend_mode == "plain" or self.masks is None or self.layer is None: return None
         masks = resize(self.masks, size)
@@ -203,7 +206,8 @@ class Painting:
         def mask(layer: int, instance: int) -> Tensor:
             s = masks.amax(0) if instance < 0 else masks[instance]
             return s if layer else 1 - s
-        return stroke_masks(torch.stack([mask(*key) for key in known])[None], [known.index(key) for key in keys], self.blend_mode)
+        planes = torch.stack([mask(*key) for key in known])[None]
+        return stroke_masks(planes, [known.index(key) for key in keys], self.blend_mode)
 
     @torch.no_grad()
     def _drawn(self, size: tuple[int, int], first: int, last: int, canvas: Tensor | None) -> Tensor:
@@ -244,7 +248,7 @@ class Painting:
             yield canvas
 
     def strip(self, k: int = 6, height: int = 112) -> Image.Image:
-        """`k` stages of the painting side by side, `height` pixels high; the number of strokes doubles from stage to stage."""
+        """`k` stages side by side, `height` pixels high; the number of strokes doubles from stage to stage."""
         _require(k >= 1 and height >= 1, f"strip: expected k and height of 1 or more, got {k} and {height}")
         stages = sorted({round(len(self) / 2**i) for i in range(k)})
         scale = min(height / self.size[0], 4 * height / self.size[1])  # no stage is wider than four heights
@@ -262,7 +266,8 @@ class Painting:
         value = {
             "schema": SCHEMA, "title": self.title, "size": list(self.size),
             "background": self.background if isinstance(self.background, str) else list(self.background),
-            "blend_mode": self.blend_mode, "opacity": self.opacity, "renderer": self.renderer, "provenance": self.provenance,
+            "blend_mode": self.blend_mode, "opacity": self.opacity, "renderer": self.renderer,
+            "provenance": self.provenance,
             "primitive": self.primitive, "columns": list(find_primitive(self.primitive).columns),
             "strokes": _short(self.strokes.numpy()), "layer": listed(self.layer), "instance": listed(self.instance),
             "step": listed(self.step), "reward": None if self.reward is None else _short(self.reward.numpy()),
@@ -298,7 +303,7 @@ class Painting:
         except (UnicodeDecodeError, PaintingError) as error: raise PaintingError(f"{path}: {error}") from None
 
     def to_html(self, path: str | Path, target: Tensor | None = None) -> Path:
-        """Write one page that plays the painting in any browser, without a network; `target` (3, H, W) is what it paints."""
+        """Write one page that plays in any browser, without a network; `target` (3, H, W) is what it paints."""
         return SideBySide((self,), target).to_html(path)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -343,7 +348,8 @@ def _fields(text: str, names: set[str]) -> dict[str, Any]:
     "The fields in JSON text: all of them and no others."
     try: value = json.loads(text, parse_constant=_constant)
     except PaintingError: raise
-    except RecursionError: raise PaintingError("painting: expected JSON of a painting, got brackets too deep to read") from None
+    except RecursionError:
+        raise PaintingError("painting: expected JSON of a painting, got brackets too deep to read") from None
     except ValueError as error:  # broken JSON, or a number of thousands of digits
         raise PaintingError(f"painting: expected JSON ({error}); the file may be truncated") from None
     _require(isinstance(value, dict) and "schema" in value, f"expected a JSON object with schema {SCHEMA!r}")

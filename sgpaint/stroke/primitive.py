@@ -149,8 +149,9 @@ class Primitive:
         return 0 - wide, 1 + wide
 
     def boxes(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
-        """Left, top, right, bottom (..., 4) in pixels of strokes (..., P): the points, and the largest radius around them."""
-        def named(unit: str) -> list[Tensor]: return [strokes[..., i] for i, n in enumerate(self.columns) if _unit(n) == unit]
+        """Left, top, right, bottom (..., 4) in pixels of strokes (..., P): their points and largest radius."""
+        def named(unit: str) -> list[Tensor]:
+            return [strokes[..., i] for i, n in enumerate(self.columns) if _unit(n) == unit]
         xs, ys = torch.stack(named("x"), -1) * size[1], torch.stack(named("y"), -1) * size[0]
         radii = [radius_px(r, size) for r in named("r")]
         reach = torch.stack([torch.zeros_like(xs[..., 0]), *radii]).amax(0)

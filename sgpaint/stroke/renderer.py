@@ -43,7 +43,8 @@ def _broken(name: str, item: Any) -> Iterator[str]:
     for attribute, kind in (("name", str), ("differentiable", bool), ("in_browser", bool)):
         if not isinstance(getattr(item, attribute, None), kind):
             yield f"{attribute}: expected {kind.__name__}, got {getattr(item, attribute, 'nothing')!r}"
-    if getattr(item, "name", name) != name: yield f"name: expected {name!r}, the name it is registered by, got {item.name!r}"
+    if getattr(item, "name", name) != name:
+        yield f"name: expected {name!r}, the name it is registered by, got {item.name!r}"
     primitives = getattr(item, "primitives", None)
     if isinstance(primitives, str) or not isinstance(primitives, Sequence) or not primitives:
         yield f"primitives: expected a tuple of one name or more, got {primitives!r}"
@@ -134,7 +135,8 @@ def draw(renderer: "str | Renderer", strokes: Tensor, size: tuple[int, int], pri
     strokes, kind = exact.checked(strokes, size, primitive, edge)
     check_draws(chosen, kind)
     if chosen is EXACT: return exact.render(strokes, size, kind, edge)
-    return chosen(strokes, size, kind, edge) if _takes_edge(chosen) else chosen(strokes, size, kind)  # type: ignore[call-arg]
+    if _takes_edge(chosen): return chosen(strokes, size, kind, edge)  # type: ignore[call-arg]
+    return chosen(strokes, size, kind)
 
 
 def check_draws(renderer: Renderer, primitive: Primitive) -> None:
@@ -147,7 +149,7 @@ _SIZE = (24, 32)  # (H, W) of the pictures that are checked
 
 
 def _gradient_error(value: Callable[[Tensor], Tensor], strokes: Tensor) -> tuple[float, float]:
-    "Relative difference of the gradient from finite differences, and how much is allowed; `value` gives one number a stroke."
+    "Relative difference of the gradient of `value`, one number a stroke, from finite differences; what is allowed."
     probe = strokes.clone().requires_grad_()
     out = value(probe)
     if not out.requires_grad: return torch.inf, 0.0
@@ -166,9 +168,11 @@ def _checks(renderer: Renderer, kind: Primitive) -> Iterator[tuple[bool, str]]:
     generator = torch.Generator().manual_seed(0)
     strokes = 0.05 + 0.9 * random_strokes(6, kind, 2, generator)
     def drawn(s: Tensor, size: tuple[int, int] = _SIZE) -> tuple[Tensor, Tensor]: return draw(renderer, s, size, kind)
-    def near(a: Tensor, b: Tensor, mean: float) -> bool: return a.shape == b.shape and (a - b).abs().mean().item() <= mean
+    def near(a: Tensor, b: Tensor, mean: float) -> bool:
+        return a.shape == b.shape and (a - b).abs().mean().item() <= mean
     with torch.no_grad(): alpha, colour = drawn(strokes)
-    yield alpha.shape == (2, 6, *_SIZE), f"alpha: expected shape (B, N, H, W) = {(2, 6, *_SIZE)}, got {tuple(alpha.shape)}"
+    shape = (2, 6, *_SIZE)
+    yield alpha.shape == shape, f"alpha: expected shape (B, N, H, W) = {shape}, got {tuple(alpha.shape)}"
     try: fits = torch.broadcast_shapes(colour.shape, (2, 6, 3, *_SIZE)) == (2, 6, 3, *_SIZE) and colour.ndim == 5
     except RuntimeError: fits = False
     yield fits, f"colour: expected a shape that broadcasts to (B, N, 3, H, W), got {tuple(colour.shape)}"
@@ -179,7 +183,7 @@ def _checks(renderer: Renderer, kind: Primitive) -> Iterator[tuple[bool, str]]:
         yield near(parts, alpha, 1e-5), "tiles: a stroke drawn alone differs from the same stroke among others"
         if getattr(renderer, "resolution_free", False):
             finer = torch.nn.functional.avg_pool2d(drawn(strokes, (4 * _SIZE[0], 4 * _SIZE[1]))[0], 4)
-            yield near(finer, alpha, 0.01), "resolution_free: four times larger and averaged differs from drawn at this size"
+            yield near(finer, alpha, 0.01), "resolution_free: four times larger and averaged differs from this size"
         with native.eager(): plain = drawn(strokes)[0]
         yield near(plain, alpha, 1e-4), "native: compiled code and plain tensors give different alpha"
     if renderer.differentiable:
@@ -188,7 +192,7 @@ def _checks(renderer: Renderer, kind: Primitive) -> Iterator[tuple[bool, str]]:
             a, c = drawn(s)
             return (a * weight[0].to(a) + (a.unsqueeze(2) * c * weight[1:].to(a)).sum(2)).sum((-2, -1))
         error, allowed = _gradient_error(value, strokes.double())
-        yield error < torch.inf, "gradient: expected one, as it says that it is differentiable; none reaches the strokes"
+        yield error < torch.inf, "gradient: expected one, as it is said to be differentiable; none reaches the strokes"
         yield error < allowed, f"gradient: differs by {error:.2g} of its size from finite differences"
     if callable(fused := getattr(renderer, "paint", None)):
         canvas = torch.rand(2, 3, *_SIZE, generator=generator)
@@ -251,7 +255,8 @@ def _primitive_checks(kind: Primitive) -> Iterator[tuple[bool, str]]:
     strokes = random_strokes(24, kind, 1, torch.Generator().manual_seed(0)).double()
     d, t = distance(strokes)
     yield d.shape == (1, 24, h * w), f"distance: expected shape (..., N, M) = {(1, 24, h * w)}, got {tuple(d.shape)}"
-    yield t is None or (t.shape == d.shape and bool(0 <= t.min() and t.max() <= 1)), "distance: expected t in [0, 1], of its shape"
+    shared = t is None or (t.shape == d.shape and bool(0 <= t.min() and t.max() <= 1))
+    yield shared, "distance: expected t in [0, 1], of its shape"
     yield t is not None or len(kind.opacity) == 1, "distance: expected t, as opacity changes from a0 to a2"
     yield bool(d.isfinite().all()), "distance: expected finite numbers"
     field = d.view(24, h, w)
@@ -260,7 +265,8 @@ def _primitive_checks(kind: Primitive) -> Iterator[tuple[bool, str]]:
     yield bool((d < 0).any() and (d > 0).any()), "distance: expected an inside (below 0) and an outside (above 0)"
     left, top, right, bottom = (kind.boxes(strokes, _SIZE)[0] / side).unsqueeze(-1).unbind(1)
     beside = (x < left) | (x > right) | (y < top) | (y > bottom)
-    yield not bool(((d[0] < 0) & beside).any()), "boxes: part of a stroke lies outside its box, the points and the largest radius"
+    outside = bool(((d[0] < 0) & beside).any())
+    yield not outside, "boxes: part of a stroke lies outside its box, the points and the largest radius"
     back = kind.mirror(strokes)
     yield (kind.mirror(back) - strokes).abs().max().item() < 1e-6, "mirror: a stroke mirrored twice differs from itself"
     off = (distance(back)[0].view(24, h, w).flip(-1) - field).abs().mean().item()
@@ -270,12 +276,13 @@ def _primitive_checks(kind: Primitive) -> Iterator[tuple[bool, str]]:
         for row, depth in zip(strokes[0].tolist(), d[0] * side, strict=True):
             inside = _inside(kind.outline(dict(zip(kind.columns, row, strict=True)), _SIZE), points)
             wrong += ((inside != (depth < 0)) & (depth.abs() > 0.25)).float().mean().item() / 24
-        yield wrong < 0.002, f"outline: {100 * wrong:.1f} % of the pixels are inside by the outline and outside by the distance, or the reverse"
+        yield wrong < 0.002, f"outline: for {100 * wrong:.1f} % of the pixels distance and outline disagree"
     for value in (0.0, 0.5, 1.0):
         odd = torch.full((1, 1, kind.size), value, dtype=torch.float64).requires_grad_()
         alpha = exact.alpha_tensors(odd, _SIZE, kind, 1.0)
         gradient, = torch.autograd.grad(alpha.sum(), odd)
-        yield bool(alpha.isfinite().all() and gradient.isfinite().all()), f"distance: not finite, or its gradient, where all columns are {value:g}"
+        finite = bool(alpha.isfinite().all() and gradient.isfinite().all())
+        yield finite, f"distance: not finite, or its gradient, where all columns are {value:g}"
     yield from _checks(EXACT, kind)
 
 
