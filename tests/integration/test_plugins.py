@@ -77,8 +77,11 @@ painting = paint_with(load_agent(whole.folder), picture)
 assert painting.renderer == "mine" and len(painting) == 10
 assert Painting.from_json(painting.to_json()).renderer == "mine"
 
-explorer = RewardExplorer(painting, picture)
+explorer = RewardExplorer(Painting(painting.strokes, painting.size), picture)
 assert "mine" in explorer.terms, list(explorer.terms)
+try: RewardExplorer(painting, picture)
+except ValueError as refusal: assert "the renderer mine does not run in a browser" in str(refusal)
+else: raise AssertionError("a page cannot play what another package draws")
 print("all of it")
 '''
 
