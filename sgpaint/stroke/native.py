@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ SOURCE = Path(sgpaint.__file__).parent / "stroke/strokes.cpp"  # the C++ text
 # %% ../../nbs/stroke/03_native.ipynb #e4819d6b
 _FLAGS = ("-std=c++17 -O3 -fno-math-errno -fno-trapping-math -fassociative-math -fno-signed-zeros -freciprocal-math "
           "-fopenmp-simd -shared -fPIC -pthread")  # not -ffast-math: NaN must stay NaN
-_CONSTANTS = {"CHORDS": CHORDS, "STEPS": STEPS, "RADIUS_MIN": f"{RADIUS_MIN}f", "RADIUS_SPAN": f"{RADIUS_SPAN}f", "STILL": f"{STILL}f"}
+_CONSTANTS = {"CHORDS": CHORDS, "STEPS": STEPS, "RADIUS_MIN": f"{RADIUS_MIN}f", "RADIUS_SPAN": f"{RADIUS_SPAN}f",
+              "STILL": f"{STILL}f"}
 _SECONDS = 120  # that a compiler may take
 
 
@@ -43,7 +44,8 @@ def _command() -> list[str]:
     "The compiler with its flags; ValueError where CXX cannot be read."
     named = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     try: compiler = shlex.split(named)
-    except ValueError as error: raise ValueError(f"CXX: expected a command, got {named!r} ({error}); mend or unset it") from None
+    except ValueError as error:
+        raise ValueError(f"CXX: expected a command, got {named!r} ({error}); mend or unset it") from None
     x86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
     machine = ("-march=native", "-mprefer-vector-width=512") if x86 else ("-mcpu=native",)
     return [*compiler, *_FLAGS.split(), *machine, *(f"-D{name}={value}" for name, value in _CONSTANTS.items())]
@@ -52,7 +54,8 @@ def _command() -> list[str]:
 def _own(path: Path) -> None:
     "PermissionError unless a file or folder belongs to the user and nobody else can write to it."
     found = path.lstat()
-    if stat.S_ISLNK(found.st_mode) or (hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022)):
+    others = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022)
+    if stat.S_ISLNK(found.st_mode) or others:
         raise PermissionError(f"{path} belongs to somebody else, or others can write to it; remove it, or name another "
                               "folder in SGPAINT_CACHE")
 
@@ -101,8 +104,8 @@ def build(folder: Path | None = None, source: Path | None = None) -> Path:
         log.warning("strokes: %s is damaged and is compiled again", path.name)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as aside:
         made, note = Path(aside, "made.so"), Path(aside, "made.digest")
-        subprocess.run([*command, "-x", "c++", str(source), "-o", str(made)], check=True, capture_output=True, text=True,
-                       timeout=_SECONDS, stdin=subprocess.DEVNULL)
+        subprocess.run([*command, "-x", "c++", str(source), "-o", str(made)], check=True, capture_output=True,
+                       text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
         made.chmod(0o700)
         note.write_text(digest(made.read_bytes()))
         note.chmod(0o600)
@@ -134,7 +137,8 @@ def library() -> ctypes.CDLL | None:
         return None
     except (OSError, ValueError, RuntimeError, AttributeError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or str(error) or type(error).__name__).strip()
-        what = "compiling failed" if isinstance(error, subprocess.SubprocessError) else "compiled code cannot be kept or loaded"
+        failed = isinstance(error, subprocess.SubprocessError)
+        what = "compiling failed" if failed else "compiled code cannot be kept or loaded"
         log.warning("strokes: eager, because %s: %s", what, said.splitlines()[0][:300])
         return None
     log.info("strokes: compiled (%s)", path)
@@ -216,7 +220,15 @@ def _functions() -> Any:
     return found
 
 # %% ../../nbs/stroke/03_native.ipynb #38e8006b
-@torch.compiler.disable
+def _paint(canvas: Tensor, strokes: Tensor, primitive: Primitive, edge: float, masks: Tensor | None,
+           index: Sequence[int], blend_mode: str) -> Tensor:
+    "`paint`, as it runs."
+    numbers = None if masks is None else torch.tensor(index, dtype=torch.int32)
+    masks = None if masks is None else masks.detach().float().contiguous()
+    painted: Tensor = _Paint.apply(canvas, strokes, primitive, edge, masks, numbers, blend_mode)
+    return painted
+
+
 def paint(canvas: Tensor, strokes: Tensor, primitive: Primitive, edge: float, masks: Tensor | None = None,
           index: Sequence[int] = (), blend_mode: str = "masked") -> Tensor:
     """The canvas after the strokes, by compiled code (only where `ready` says so); differentiable in both.
@@ -243,6 +255,7 @@ def paint(canvas: Tensor, strokes: Tensor, primitive: Primitive, edge: float, ma
     Tensor
         (B, C, H, W).
     """
-    numbers = None if masks is None else torch.tensor(index, dtype=torch.int32)
-    masks = None if masks is None else masks.detach().float().contiguous()
-    return _Paint.apply(canvas, strokes, primitive, edge, masks, numbers, blend_mode)
+    if torch.compiler.is_compiling():  # torch.compile must not look inside; importing its compiler takes 1.5 s
+        around: Callable[..., Tensor] = torch.compiler.disable(_paint)
+        return around(canvas, strokes, primitive, edge, masks, index, blend_mode)
+    return _paint(canvas, strokes, primitive, edge, masks, index, blend_mode)
