@@ -18,7 +18,7 @@ True
 import copy
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -580,6 +580,10 @@ class DenseProposals(Algorithm):
     def build_networks(cls, env: PaintingEnv, learning: Learning, discriminators: Sequence[str] = ()) -> Networks:
         "The actor alone."
         return Networks(actor=cls.build_actor(env, learning))
+
+    def losses(self) -> dict[str, Callable[[Transition], Tensor]]:
+        "The loss of the actor; there is no other network."
+        return {"actor": self.actor_loss}
 
     def weighted(self, state: State) -> WeightedCanvas:
         "The state with the weights of the rewards."
