@@ -17,6 +17,7 @@ from sgpaint.search.objective import Objective
 from sgpaint.search.optimize import coarse_to_fine, optimize
 from sgpaint.search.polish import refine
 from sgpaint.search.propose import propose_strokes
+from sgpaint.agent.environment import channel
 from sgpaint.agent.paint import paint
 from sgpaint.agent.trained import SHIPPED, paint_polished, paint_with, shipped_agent
 from sgpaint.lab.cache import digest
@@ -40,12 +41,13 @@ AGENT = shipped_agent()
 
 class Placing(torch.nn.Module):
     "An actor that has learned nothing: it puts a bundle where the error is, large strokes first."
-    def forward(self, planes: Tensor) -> Tensor:
-        rules, share = AGENT.env, planes[0, 6].mean().item()
-        fine = coarse_to_fine(rules.strokes, 200, (planes.shape[2], planes.shape[3]))[2].radius
-        radius, chance = min(0.25, fine / (share + 1 / rules.steps) ** 0.5), torch.Generator().manual_seed(0)
-        objective = Objective(planes[0, 3:6], BEZIER)
-        return propose_strokes(objective, planes[0, :3], rules.bundle, radius, chance)[0].view(1, -1)
+    def forward(self, observation: Tensor) -> Tensor:
+        env, size = AGENT.env, (observation.shape[2], observation.shape[3])
+        canvas, target, step = (observation[0, channel(name)] for name in ("canvas", "target", "step"))
+        fine = coarse_to_fine(env.strokes, 200, size)[2].radius
+        radius = min(0.25, fine / (step.mean().item() + 1 / env.steps) ** 0.5)
+        generator = torch.Generator().manual_seed(0)
+        return propose_strokes(Objective(target, BEZIER), canvas, env.bundle, radius, generator)[0].view(1, -1)
 
 
 PLACING = replace(AGENT, actor=Placing())

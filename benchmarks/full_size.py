@@ -1,4 +1,3 @@
-# ruff: noqa: E501, F821
 """What an update of a full-size run must cost at least, and on a GPU what it does cost, against the public way.
 
     python benchmarks/full_size.py                 # where there is a GPU: everything, and a line in GPU.md
@@ -9,6 +8,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from public_way import STEPS, Agent, decode
-from sgpaint.agent.algorithms import Game, Learner, act
+from sgpaint.agent.algorithms import ALGORITHMS
+from sgpaint.agent.config import TrainConfig, build_env, configure, rewards_at
 from sgpaint.agent.environment import State, Transition
-from sgpaint.agent.training import Session, build_players, collect, distance_at, learn, recipe_of, weights
-from sgpaint.agent.config import TrainConfig, build_env, configure
+from sgpaint.agent.training import Session
 from sgpaint.lab.machine import describe
 
 HERE = Path(__file__).parent
@@ -47,24 +47,25 @@ class Traffic(TorchDispatchMode):
 
 def counted(config: TrainConfig) -> dict[str, float]:
     "Operations and bytes of one update and the steps that belong to it, on tensors without numbers."
-    env = build_env(config)
-    players = build_players(config, env).to("meta")
-    scales = dict.fromkeys(weights(config, config.learning.updates), 1.0)
-    learner = Learner(Game(env, players, recipe_of(config), distance_at(config, players, scales, config.learning.updates)))
+    task, learning, collection, env = config.task, config.learning, config.collection, build_env(config)
+    kind = ALGORITHMS[learning.algorithm]
+    networks = kind.build_networks(env, learning, config.discriminators).to("meta")
+    env = replace(env, rewards=rewards_at(config, learning.updates, {}, networks))
+    algorithm = kind(env, networks, learning)
     def state(batch: int) -> State:
-        picture = torch.empty(batch, 3, config.task.size, config.task.size, device="meta")
+        picture = torch.empty(batch, 3, task.size, task.size, device="meta")
         return State(picture, picture, torch.zeros(batch, dtype=torch.long, device="meta"))
     def step(batch: int) -> Transition:
         before = state(batch)
-        after = env.transition(before, action := act(learner.game, before))
+        after = env.transition(before, action := algorithm.select_action(before))
         return Transition(before, action, after, env.terminated(after))
-    learner.update(t := step(config.learning.batch))  # an optimizer makes its memory once
-    spent = []
-    for work in (lambda: learner.update(t), lambda: step(config.collection.num_envs if config.collection.buffer_episodes else config.learning.batch)):
+    algorithm.update(t := step(learning.batch))  # an optimizer makes its memory once
+    spent, together = [], collection.num_envs if collection.buffer_episodes else learning.batch
+    for work in (lambda: algorithm.update(t), lambda: step(together)):
         with FlopCounterMode(display=False) as operations, Traffic() as traffic: work()
         spent.append((operations.get_total_flops(), traffic.bytes))
-    steps = config.collection.collect_steps / config.collection.collect_every if config.collection.buffer_episodes else 1
-    adam = 28 * sum(p.numel() for p in players.live.parameters())  # seven passes of four bytes over every weight
+    steps = collection.collect_steps / collection.collect_every if collection.buffer_episodes else 1
+    adam = 28 * sum(p.numel() for p in networks.online.parameters())  # seven passes of four bytes over every weight
     return {"operations": spent[0][0] + steps * spent[1][0], "bytes": spent[0][1] + steps * spent[1][1] + adam}
 
 
@@ -96,13 +97,15 @@ def timed(work: Callable[[], object], rounds: int, device: str) -> float:
 
 def ours(config: TrainConfig, rounds: int, profile: bool) -> float:
     "Seconds of one update of a preset, with the steps that belong to it."
-    session = Session(config)
-    collect(session, config.collection.learning_starts)
+    session, collection = Session(config), config.collection
+    session.collect(collection.learning_starts)
     def work() -> None:
-        for _ in range(config.collection.collect_every):
-            learn(session)
-        if session.replay is not None: collect(session, config.collection.collect_steps)
-    seconds = timed(work, max(1, rounds // config.collection.collect_every), session.device.type) / config.collection.collect_every
+        for _ in range(collection.collect_every):
+            session.prepare()
+            session.algorithm.update(session.next_batch())
+        if session.buffer is not None: session.collect(collection.collect_steps)
+    every = collection.collect_every
+    seconds = timed(work, max(1, rounds // every), session.device.type) / every
     if profile:
         with torch.profiler.profile() as seen: work()
         print(seen.key_averages().table(sort_by=f"self_{session.device.type}_time_total", row_limit=15))

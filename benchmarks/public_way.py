@@ -49,7 +49,7 @@ class Agent:
     def __init__(self):
         self.place = coordinates((SIZE, SIZE))[None]
         self.renderer = NeuralRenderer()
-        self.actor, self.critic, self.judge = Actor("paper"), Critic("paper", planes=12), Discriminator("paper")
+        self.actor, self.critic, self.judge = Actor("paper"), Critic("paper", channels=12), Discriminator("paper")
         self.slow_actor, self.slow_critic, self.slow_judge = map(copy.deepcopy, (self.actor, self.critic, self.judge))
         self.actor_steps = torch.optim.Adam(self.actor.parameters(), 3e-4)
         self.critic_steps = torch.optim.Adam(self.critic.parameters(), 1e-3)

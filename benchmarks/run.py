@@ -1,4 +1,3 @@
-# ruff: noqa: E501, F821
 """Time the kit against Huang et al.'s shapes used the public way: one process, one thread, taking turns."""
 import argparse
 import copy
@@ -7,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from public_way import COLUMNS, SIZE, STEPS, STROKES, Agent, NeuralRenderer
-from sgpaint.agent.algorithms import Game, Learner, Players, Recipe
-from sgpaint.agent.environment import PaintingEnv, Transition
+from sgpaint.agent.algorithms import Algorithm, Learning, ModelBasedDDPG
 from sgpaint.agent.attention import AttentionActor
-from sgpaint.agent.networks import Actor, Critic, Discriminator, count, fold
 from sgpaint.agent.buffers import EpisodeBuffer, buffer_bytes
-from sgpaint.agent.rewards import WGAN
-from sgpaint.agent.training import Session, learn
 from sgpaint.agent.config import configure
+from sgpaint.agent.environment import PaintingEnv, Transition
+from sgpaint.agent.networks import Actor, Critic, Discriminator, count_parameters, fold
+from sgpaint.agent.rewards import Adversarial
+from sgpaint.agent.training import Session
 from sgpaint.lab.machine import compiled, describe
 from sgpaint.stroke.exact import alpha
 from sgpaint.stroke.native import eager
@@ -72,7 +72,7 @@ def truth(strokes: Tensor, size: int, finer: int = 8, samples: int = 1200) -> Te
 def renderer(rounds: int) -> dict:
     "Five strokes forward and backward; the error of the exact one."
     network, frozen = NeuralRenderer(), NeuralRenderer().requires_grad_(False)
-    assert round(count(network) / 1e6, 2) == 11.04, "these are not the published layers"
+    assert round(count_parameters(network) / 1e6, 2) == 11.04, "these are not the published layers"
     strokes = torch.rand(1, STROKES, COLUMNS, generator=torch.Generator().manual_seed(0))
     pull = torch.rand(1, STROKES, SIZE, SIZE)
 
@@ -104,7 +104,7 @@ def paint(rounds: int) -> dict:
     @torch.inference_mode()
     def ours(actor: Callable[[Tensor], Tensor]) -> None:
         state = PAPER.reset(target)
-        for _ in range(PAPER.steps): state = PAPER.next(state, actor(PAPER.planes(state)))
+        for _ in range(PAPER.steps): state = PAPER.transition(state, actor(PAPER.observe(state)))
 
     def without_kernel() -> None:
         with eager(): ours(paper)
@@ -122,41 +122,48 @@ def paint(rounds: int) -> dict:
 
 @torch.inference_mode()
 def paper_pass(agent: Agent) -> Tensor:
-    "The actor's network once, as the public way asks it."
+    "The actor's network once, as the public way calls it."
     return agent.actor(torch.zeros(1, 9, SIZE, SIZE))
 
 
-def learner(networks: str, compile_networks: bool = False) -> Learner:
+def algorithm(preset: str, compile_networks: bool = False) -> Algorithm:
     "The kit's update with the WGAN reward; for `paper` the published networks and the same mathematics."
-    paper = networks == "paper"
-    actor = Actor("paper") if paper else AttentionActor(STROKES)
-    players = Players(actor, Critic(networks, planes=12), Discriminator(networks))
-    distance = WGAN(players.slow["discriminator"])
-    return Learner(Game(PAPER, players, Recipe(before=True), distance, compile_networks=compile_networks))
+    learning = Learning(network=preset, norm="batch" if preset == "paper" else "group", gamma=0.95, polyak=0.001,
+                        actor_lr=(3e-4, 1e-4), critic_lr=(1e-3, 3e-4), discriminator_lr=(1e-4, 1e-4),
+                        max_grad_norm=0.0, bootstrap_next=True, previous_canvas=True)
+    networks = ModelBasedDDPG.build_networks(PAPER, learning, ["discriminator"])
+    env = replace(PAPER, rewards=Adversarial(networks.target["discriminator"]))
+    return ModelBasedDDPG(env, networks, learning, compile_networks=compile_networks)
+
+
+def one_update(session: Session) -> None:
+    "One step and one update of a run."
+    session.prepare()
+    session.algorithm.update(session.next_batch())
 
 
 def filled() -> EpisodeBuffer:
-    "A ring with two episodes of noise."
-    ring = EpisodeBuffer(PAPER, (SIZE, SIZE), 4, 2)
+    "A replay buffer with two episodes of noise."
+    buffer = EpisodeBuffer(PAPER, (SIZE, SIZE), 4, 2)
     state = PAPER.reset(torch.rand(2, 3, SIZE, SIZE))
     for _ in range(PAPER.steps):
-        action = torch.rand(2, PAPER.outputs)
-        after = PAPER.next(state, action)
-        ring.add(Transition(state, action, after, PAPER.terminated(after)))
+        action = torch.rand(2, PAPER.action_size)
+        after = PAPER.transition(state, action)
+        buffer.add(Transition(state, action, after, PAPER.terminated(after)))
         state = after
-    return ring
+    return buffer
 
 
 def update(rounds: int, batch: int = 16) -> dict:
-    "One full update, drawing the batch included: discriminator, critic, actor, slow copies."
-    agent, ring, generator = Agent(), filled(), torch.Generator().manual_seed(0)
+    "One full update, drawing the batch included: critic, actor, discriminator, target networks."
+    agent, buffer, generator = Agent(), filled(), torch.Generator().manual_seed(0)
     agent.remember(40)
-    paper, small, fast = learner("paper"), learner("small"), learner("paper", True)
+    paper, small, fast = algorithm("paper"), algorithm("small"), algorithm("paper", True)
     rows = alternate({
         REFERENCE: lambda: agent.update(batch),
-        "paper": lambda: paper.update(ring.sample(batch, generator)),
-        "paper, actor and critic compiled": lambda: fast.update(ring.sample(batch, generator)),
-        "small": lambda: small.update(ring.sample(batch, generator)),
+        "paper": lambda: paper.update(buffer.sample(batch, generator)),
+        "paper, actor and critic compiled": lambda: fast.update(buffer.sample(batch, generator)),
+        "small": lambda: small.update(buffer.sample(batch, generator)),
         "floor of `paper`: its convolutions": floor(batch),
     }, rounds)
     return rows
@@ -166,16 +173,17 @@ def guidance(rounds: int, batch: int = 16) -> dict:
     "What guidance adds to an update of the small agent, the step that it learns from included."
     common = dict(batch=batch, images=64, evaluate_images=8, threads=1, single_level_fraction=0.0)
     guidance_of = dict(blend_mode="masked", observe_mask=True, foreground_weight=2.0)
-    choices = {"baseline": {}, "two levels, aligned": guidance_of, "guidance": guidance_of | dict(focus_weight=1.0, observe_focus=True)}
+    choices = {"baseline": {}, "two levels, aligned": guidance_of,
+               "guidance": guidance_of | dict(focus_weight=1.0, observe_focus=True)}
     sessions = {name: Session(configure(**common, **chosen)) for name, chosen in choices.items()}
-    rows = alternate({name: partial(learn, session) for name, session in sessions.items()}, rounds, "baseline")
+    rows = alternate({name: partial(one_update, session) for name, session in sessions.items()}, rounds, "baseline")
     for row in rows.values(): row["times_the_baseline"] = round(row["median_ms"] / rows["baseline"]["median_ms"], 2)
     return rows
 
 
 def floor(batch: int) -> Callable[[], None]:
     "The network passes an update cannot do without, on fixed inputs: no strokes, no replay, no optimizer."
-    actor, critic, judge = Actor("paper"), Critic("paper", planes=12), Discriminator("paper")
+    actor, critic, judge = Actor("paper"), Critic("paper", channels=12), Discriminator("paper")
     slow_actor, slow_critic, slow_judge = (copy.deepcopy(n).requires_grad_(False) for n in (actor, critic, judge))
     nine, twelve = torch.rand(batch, 9, SIZE, SIZE), torch.rand(batch, 12, SIZE, SIZE)
     a, b = torch.rand(2, batch, 3, SIZE, SIZE)
@@ -198,11 +206,11 @@ def floor(batch: int) -> Callable[[], None]:
 
 
 def memory(rounds: int) -> dict:
-    "What 32,000 transitions at 128 px take; measured on a ring of 8 episodes, and by its formula for 800."
+    "What 32,000 transitions at 128 px take; measured on a buffer of 8 episodes, and by its formula for 800."
     eight = EpisodeBuffer(PAPER, (SIZE, SIZE), 8, 2)
     assert eight.nbytes == buffer_bytes(8, PAPER, (SIZE, SIZE))
-    whole = 32_000 * (2 * 7 * SIZE * SIZE + 4 * (PAPER.outputs + 1))
-    return {REFERENCE: {"GiB": round(whole / 2**30, 2)}, "replay ring": {"GiB": round(100 * eight.nbytes / 2**30, 2)}}
+    whole = 32_000 * (2 * 7 * SIZE * SIZE + 4 * (PAPER.action_size + 1))
+    return {REFERENCE: {"GiB": round(whole / 2**30, 2)}, "replay buffer": {"GiB": round(100 * eight.nbytes / 2**30, 2)}}
 
 
 ROWS = {  # what is measured, the rounds that make a steady median, and a title

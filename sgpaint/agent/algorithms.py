@@ -9,8 +9,10 @@ __all__ = ['ALGORITHMS', 'bundle_discount', 'value_target', 'soft_update', 'Netw
 # %% ../../nbs/agent/08_algorithms.ipynb #fa788807
 import contextlib
 import copy
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -19,13 +21,14 @@ from torch.nn import functional as F
 
 from .attention import AttentionActor
 from .discriminators import DISCRIMINATORS
-from .environment import PaintingEnv, State, Transition, rollout
+from .environment import Collector, PaintingEnv, State, Transition, rollout
 from .guided_rewards import through_mask
 from .networks import Actor, Critic
 from .rewards import L2
 from ..guide.guidance import require_guidance
+from ..lab import checkpoint
 from ..lab.machine import GraphedFunction, compiled
-from ..lab.registry import Registry, RegistryError
+from ..lab.registry import Registry, refuse_broken
 
 # %% ../../nbs/agent/08_algorithms.ipynb #988d89b5
 def bundle_discount(gamma: float, bundle: int) -> float:
@@ -421,8 +424,11 @@ def _broken_rules(name: str, kind: Any) -> Iterator[str]:
     if not isinstance(kind, type):
         yield "expected a class, such as a subclass of Algorithm"
         return
-    for method in ("build_networks", "select_action", "update", "state_dict", "load_state_dict"):
-        if not callable(getattr(kind, method, None)): yield f"expected a method `{method}`"
+    for method in ("build_actor", "build_networks", "select_action", "set_learning_rates", "step", "update", "state_dict", "load_state_dict"):
+        if not callable(getattr(kind, method, None)): yield f"expected a method `{method}`; a subclass of Algorithm has it"
+    own = any(getattr(kind, method, None) is not getattr(Algorithm, method) for method in ("losses", "step", "update"))
+    for method in ("critic_loss", "actor_loss"):
+        if not own and getattr(kind, method) is getattr(Algorithm, method): yield f"expected a method `{method}(t)`"
 
 
 ALGORITHMS: Registry[type[Algorithm]] = Registry("algorithm", _broken_rules)
@@ -500,6 +506,51 @@ class ModelBasedDDPG(Algorithm):
         return -(self.reward(t.state, after) + self.discount * self.value(after, t.state)).mean()
 
 # %% ../../nbs/agent/08_algorithms.ipynb #73b50139
+def _failed_trials(kind: type[Algorithm], updates: int) -> Iterator[str]:
+    "A sentence for each rule that an algorithm breaks when it learns one picture."
+    if not kind.name: yield "expected a name"
+    env, learning = PaintingEnv(strokes=20), Learning(algorithm=kind.name, actor_lr=(1e-3, 1e-3), critic_lr=(1e-3, 1e-3), max_grad_norm=1.0)
+    y, x = torch.meshgrid(*[(torch.arange(32) + 0.5) / 32] * 2, indexing="ij")
+    disc = ((x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.08).float()
+    picture = torch.stack([0.8 * disc + 0.1, 0.6 * disc + 0.3 * (1 - disc), 0.7 * (1 - disc)])[None]
+    def make() -> Algorithm:
+        made = kind(env, kind.build_networks(env, learning), learning)
+        made.reward_scale = 0.02
+        return made
+    def error(algorithm: Algorithm) -> float:
+        *_, (state, _) = rollout(env, algorithm.select_action, picture)
+        return float((state.canvas - picture).square().mean())
+    algorithm, generator = make(), torch.Generator().manual_seed(0)
+    def start(n: int, g: torch.Generator) -> State: return env.reset(picture.expand(n, -1, -1, -1))
+    def behaviour(state: State) -> Tensor:
+        noise = 0.1 * torch.randn(len(state), env.action_size, generator=generator)
+        return (algorithm.select_action(state) + noise).clamp(0, 1)
+    action = algorithm.select_action(start(3, generator))
+    if tuple(action.shape) != (3, env.action_size) or action.requires_grad: yield f"select_action: expected actions (3, {env.action_size}) without gradient, got {tuple(action.shape)}"
+    if not env.action_space.contains(action): yield "select_action: expected actions in [0, 1]"
+    collector = Collector(env, start, 8, generator)
+    first, losses = error(algorithm), []
+    for _ in range(updates):
+        batch = collector.collect(algorithm.select_action if kind.model_based else behaviour)
+        metrics = algorithm.update(batch)
+        if not all(bool(x.isfinite()) for x in metrics.values()): yield f"expected finite metrics, got {metrics}"
+        losses.append(float(metrics.get("critic_loss", torch.zeros(()))))
+    if algorithm.updates != updates: yield f"expected {updates} updates to be counted in `updates`, got {algorithm.updates}"
+    if kind.model_based and not error(algorithm) < first * 2 / 3: yield f"expected one picture to be learned: error {first:.4f}, after {updates} updates {error(algorithm):.4f}"
+    if not kind.model_based and not sum(losses[-10:]) < sum(losses[:10]): yield "expected the critic's loss to fall on one picture"
+    twin = make()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.save(Path(folder, "algorithm"), algorithm.state_dict())
+        twin.load_state_dict(checkpoint.load(Path(folder, "algorithm")))
+    batch, random = collector.collect(algorithm.select_action), torch.get_rng_state()
+    one = algorithm.update(batch)
+    torch.set_rng_state(random)
+    other = twin.update(batch)
+    if any(not torch.equal(one[name], other[name]) for name in one): yield "expected the same update after load_state_dict"
+    pairs = zip(algorithm.networks.state_dict().values(), twin.networks.state_dict().values(), strict=True)
+    if any(not torch.equal(a, b) for a, b in pairs): yield "expected the same networks after the same update"
+
+
 def check_algorithm(kind: type[Algorithm], updates: int = 60) -> None:
     """Check that an algorithm keeps the protocol.
 
@@ -513,43 +564,12 @@ def check_algorithm(kind: type[Algorithm], updates: int = 60) -> None:
     Raises
     ------
     RegistryError
-        A sentence that names the class and the rule: finite losses; one picture is learned (a model-based algorithm
-        reaches two thirds of the first error, another one reduces the loss of its critic); an algorithm that was
-        restored makes the same update, bit for bit.
+        A sentence that names the class and the rule: actions in [0, 1]; finite metrics; updates that are counted; one
+        picture is learned (a model-based algorithm reaches two thirds of the first error, another one reduces the loss
+        of its critic); a state that can be saved; an algorithm that was restored makes the same update, bit for bit.
     """
-    from sgpaint.agent.environment import Collector
-    def refuse(rule: str) -> None: raise RegistryError(f"algorithm {kind.name!r} ({kind.__qualname__}): {rule}")
-    env, learning = PaintingEnv(strokes=20), Learning(algorithm=kind.name, actor_lr=(1e-3, 1e-3), critic_lr=(1e-3, 1e-3), max_grad_norm=1.0)
+    named = f"algorithm {getattr(kind, 'name', '')!r} ({getattr(kind, '__qualname__', type(kind).__qualname__)})"
+    refuse_broken(named, _broken_rules("", kind))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        y, x = torch.meshgrid(*[(torch.arange(32) + 0.5) / 32] * 2, indexing="ij")
-        disc = ((x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.08).float()
-        picture = torch.stack([0.8 * disc + 0.1, 0.6 * disc + 0.3 * (1 - disc), 0.7 * (1 - disc)])[None]
-        def make() -> Algorithm:
-            made = kind(env, kind.build_networks(env, learning), learning)
-            made.reward_scale = 0.02
-            return made
-        def error(algorithm: Algorithm) -> float:
-            *_, (state, _) = rollout(env, algorithm.select_action, picture)
-            return float((state.canvas - picture).square().mean())
-        algorithm, generator = make(), torch.Generator().manual_seed(0)
-        def start(n: int, g: torch.Generator) -> State: return env.reset(picture.expand(n, -1, -1, -1))
-        def behaviour(state: State) -> Tensor:
-            noise = 0.1 * torch.randn(len(state), env.action_size, generator=generator)
-            return (algorithm.select_action(state) + noise).clamp(0, 1)
-        collector = Collector(env, start, 8, generator)
-        first, losses = error(algorithm), []
-        for _ in range(updates):
-            batch = collector.collect(algorithm.select_action if kind.model_based else behaviour)
-            metrics = algorithm.update(batch)
-            if not all(bool(x.isfinite()) for x in metrics.values()): refuse(f"expected finite metrics, got {metrics}")
-            losses.append(float(metrics.get("critic_loss", torch.zeros(()))))
-        if kind.model_based and not error(algorithm) < first * 2 / 3: refuse(f"expected one picture to be learned: error {first:.4f}, after {updates} updates {error(algorithm):.4f}")
-        if not kind.model_based and not sum(losses[-10:]) < sum(losses[:10]): refuse("expected the critic's loss to fall on one picture")
-        twin, saved = make(), copy.deepcopy(algorithm.state_dict())
-        twin.load_state_dict(saved)
-        batch = collector.collect(algorithm.select_action)
-        one, other = algorithm.update(batch), twin.update(batch)
-        if any(not torch.equal(one[name], other[name]) for name in one): refuse("expected the same update after load_state_dict")
-        pairs = zip(algorithm.networks.state_dict().values(), twin.networks.state_dict().values(), strict=True)
-        if any(not torch.equal(a, b) for a, b in pairs): refuse("expected the same networks after the same update")
+        refuse_broken(named, _failed_trials(kind, updates))

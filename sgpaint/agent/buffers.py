@@ -6,7 +6,9 @@
 __all__ = ['BUFFERS', 'buffer_bytes', 'to_bytes', 'EpisodeBuffer', 'mirror_half', 'check_buffer']
 
 # %% ../../nbs/agent/07_buffers.ipynb #d0d906ba
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +16,8 @@ from torch import Tensor
 
 from .environment import Collector, PaintingEnv, State, Transition, mirror_where
 from ..guide.guidance import Guidance, require_guidance
-from ..lab.registry import Registry, RegistryError
+from ..lab import checkpoint
+from ..lab.registry import Registry, refuse_broken
 
 # %% ../../nbs/agent/07_buffers.ipynb #78d720e5
 def buffer_bytes(episodes: int, env: PaintingEnv, size: tuple[int, int]) -> int:
@@ -211,6 +214,40 @@ BUFFERS: Registry[type[EpisodeBuffer]] = Registry("replay buffer", _broken_rules
 BUFFERS.register("uniform", EpisodeBuffer)
 
 
+def _failed_trials(kind: type) -> Iterator[str]:
+    "A sentence for each rule that a buffer breaks when it is used."
+    env, size, generator = PaintingEnv(strokes=15), (8, 8), torch.Generator().manual_seed(0)
+    def start(n: int, g: torch.Generator) -> State: return env.reset(torch.rand(n, 3, *size, generator=g))
+    def policy(state: State) -> Tensor: return torch.rand(len(state), env.action_size, generator=generator)
+    def make() -> Any: return kind(env, size, 8, 3)
+    collector, buffer, added = Collector(env, start, 3, generator), make(), []
+    for _ in range(9):
+        transition = collector.collect(policy)
+        buffer.add(transition)
+        added.append(transition.action)
+    everything, latest = torch.cat(added), added[-1]
+    batch = buffer.sample(2000, torch.Generator().manual_seed(1))
+    if len(batch.action) != 2000: yield f"expected 2000 transitions, got {len(batch.action)}"
+    found = (batch.action[:, None] - everything[None]).abs().amax(2).amin(1)
+    if found.max() > 1e-6: yield "expected samples of what was added, got others"
+    if (latest[:, None] - batch.action[None]).abs().amax(2).amin(1).max() > 1e-6: yield "expected the latest transitions among 2000 samples"
+    painted = env.transition(batch.state, batch.action).canvas
+    if (painted - batch.after.canvas).abs().max() > 0.01: yield "expected the next canvas to follow from state and action"
+    if not torch.equal(batch.after.step, batch.state.step + 1): yield "expected the next step to follow from the step"
+    if not torch.equal(batch.terminated, env.terminated(batch.after)): yield "expected `terminated` where no step is left, and nowhere else"
+    if batch.weights is not None and not ((batch.weights > 0) & (batch.weights <= 1)).all(): yield "expected importance weights in (0, 1]"
+    if batch.indices is None or tuple(batch.indices.shape) != (2000,): yield "expected the index of every transition"
+    again = buffer.sample(2000, torch.Generator().manual_seed(1))
+    if not torch.equal(again.action, batch.action): yield "expected the same sample from the same generator"
+    buffer.update(batch.indices, torch.ones(2000))
+    twin = make()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.save(Path(folder, "buffer"), buffer.state_dict())
+        twin.load_state_dict(checkpoint.load(Path(folder, "buffer")))
+    one, other = (b.sample(5, torch.Generator().manual_seed(2)) for b in (buffer, twin))
+    if not torch.equal(one.action, other.action): yield "expected a restored buffer to sample the same"
+
+
 def check_buffer(kind: type) -> None:
     """Check that a replay buffer keeps the protocol: compare it with a list.
 
@@ -223,30 +260,9 @@ def check_buffer(kind: type) -> None:
     ------
     RegistryError
         A sentence that names the class and the rule: every sampled transition was added, and what was added last can
-        be sampled; weights lie in (0, 1]; a restored buffer samples the same.
+        be sampled; step and end of an episode are right; weights lie in (0, 1]; samples depend on the generator alone;
+        its state can be saved, and a restored buffer samples the same.
     """
-    def refuse(rule: str) -> None: raise RegistryError(f"replay buffer {getattr(kind, 'name', '')!r} ({kind.__qualname__}): {rule}")
-    env, size, generator = PaintingEnv(strokes=15), (8, 8), torch.Generator().manual_seed(0)
-    def start(n: int, g: torch.Generator) -> State: return env.reset(torch.rand(n, 3, *size, generator=g))
-    def policy(state: State) -> Tensor: return torch.rand(len(state), env.action_size, generator=generator)
-    def make() -> Any: return kind(env, size, 8, 3)
-    collector, buffer, added = Collector(env, start, 3, generator), make(), []
-    for _ in range(9):
-        transition = collector.collect(policy)
-        buffer.add(transition)
-        added.append(transition.action)
-    everything, latest = torch.cat(added), added[-1]
-    batch = buffer.sample(2000, torch.Generator().manual_seed(1))
-    if len(batch.action) != 2000: refuse(f"expected 2000 transitions, got {len(batch.action)}")
-    found = (batch.action[:, None] - everything[None]).abs().amax(2).amin(1)
-    if found.max() > 1e-6: refuse("expected samples of what was added, got others")
-    if (latest[:, None] - batch.action[None]).abs().amax(2).amin(1).max() > 1e-6: refuse("expected the latest transitions among 2000 samples")
-    painted = env.transition(batch.state, batch.action).canvas
-    if (painted - batch.after.canvas).abs().max() > 0.01: refuse("expected the next canvas to follow from state and action")
-    if batch.weights is not None and not ((batch.weights > 0) & (batch.weights <= 1)).all(): refuse("expected importance weights in (0, 1]")
-    if batch.indices is None: refuse("expected the index of every transition")
-    buffer.update(batch.indices, torch.ones(2000))
-    twin = make()
-    twin.load_state_dict(buffer.state_dict())
-    one, other = (b.sample(5, torch.Generator().manual_seed(2)) for b in (buffer, twin))
-    if not torch.equal(one.action, other.action): refuse("expected a restored buffer to sample the same")
+    named = f"replay buffer {getattr(kind, 'name', '')!r} ({getattr(kind, '__qualname__', type(kind).__qualname__)})"
+    refuse_broken(named, _broken_rules("", kind))
+    refuse_broken(named, _failed_trials(kind))

@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .evaluation import evaluation_sheet, summarise
-from ..lab.registry import Registry, RegistryError
+from ..lab.registry import Registry, refuse_broken
 from ..lab.run import progress
 
 # %% ../../nbs/agent/12_callbacks.ipynb #c12f0006
@@ -56,10 +57,7 @@ class Callbacks:
     """
 
     def __init__(self, items: Sequence[str | type[Callback] | Callback]):
-        made = [CALLBACKS[item] if isinstance(item, str) else item for item in items]
-        for item in made:
-            broken = list(_broken_rules("", item))
-            if broken: raise RegistryError(f"callback {getattr(item, 'name', item)!r}: {broken[0]}")
+        made: list[Any] = [CALLBACKS.find(item) for item in items]  # type: ignore[arg-type]
         self.items = [item() if isinstance(item, type) else item for item in made]
 
     def __call__(self, moment: str, session: Any, *more: Any) -> None:
@@ -134,6 +132,23 @@ class TensorBoard(Callback):
         session.run.tensorboard(session.algorithm.updates, **numbers)
 
 # %% ../../nbs/agent/12_callbacks.ipynb #c12f0010
+def _failed_trials(kind: type[Callback] | Callback, session: Any) -> Iterator[str]:
+    "A sentence for each rule that a callback breaks when it is called."
+    before = {name: x.clone() for name, x in session.algorithm.networks.state_dict().items()}
+    generator = getattr(session, "generator", torch.Generator())
+    random, own = torch.get_rng_state(), generator.get_state()
+    hooks, picture = Callbacks([kind]), torch.zeros(1, 3, 8, 8)
+    evaluation = {"canvas": picture, "target": picture, "errors": torch.zeros(1, 2)}
+    for moment, more in (("on_start", ()), ("on_collect", ()), ("on_update", ({"critic_loss": torch.zeros(())},)),
+                         ("on_evaluate", (evaluation,)), ("on_log", ({"held_out_error": 0.0},)), ("on_end", ())):
+        try: hooks(moment, session, *more)
+        except Exception as error: yield f"`{moment}` raised {type(error).__name__}: {error}"
+    after = session.algorithm.networks.state_dict()
+    if any(not bool((x == after[name]).all()) for name, x in before.items()): yield "expected networks that stay as they are"
+    if not torch.equal(random, torch.get_rng_state()) or not torch.equal(own, generator.get_state()):
+        yield "expected random numbers of the run that stay as they are; draw from a generator of your own"
+
+
 def check_callback(kind: type[Callback] | Callback, session: Any) -> None:
     """Check that a callback keeps the protocol: it can be called at every moment, and changes nothing that is learned.
 
@@ -142,20 +157,13 @@ def check_callback(kind: type[Callback] | Callback, session: Any) -> None:
     kind
         A class or an object.
     session
-        A session of a run that is open; its networks must not change.
+        A session of a run that is open; neither its networks nor its random numbers may change.
 
     Raises
     ------
     RegistryError
         A sentence that names the callback and the rule.
     """
-    named = getattr(kind, "name", "") or getattr(kind, "__qualname__", type(kind).__qualname__)
-    broken = list(_broken_rules(named, kind))
-    if broken: raise RegistryError(f"callback {named!r}: {broken[0]}")
-    before = {name: x.clone() for name, x in session.algorithm.networks.state_dict().items()}
-    hooks = Callbacks([kind])
-    for moment, more in (("on_start", ()), ("on_collect", ()), ("on_update", ({},)), ("on_log", ({"held_out_error": 0.0},)), ("on_end", ())):
-        try: hooks(moment, session, *more)
-        except Exception as error: raise RegistryError(f"callback {named!r}: `{moment}` raised {type(error).__name__}: {error}") from error
-    after = session.algorithm.networks.state_dict()
-    if any(not bool((x == after[name]).all()) for name, x in before.items()): raise RegistryError(f"callback {named!r}: expected networks that stay as they are")
+    named = f"callback {getattr(kind, 'name', '') or getattr(kind, '__qualname__', type(kind).__qualname__)!r}"
+    refuse_broken(named, _broken_rules(named, kind))
+    refuse_broken(named, _failed_trials(kind, session))

@@ -297,7 +297,17 @@ class TrainConfig:
             if min(flat[name]) < 0: yield f"{name}: expected rates of 0 or more, got {flat[name]}"
         if not isinstance(self.learning.rewards, str):
             if not self.learning.rewards: yield "rewards: expected at least one term, got none"
-            for term, weight in self.learning.rewards.items(): yield from check_weight(term, weight)
+            wrong = [sentence for term, weight in self.learning.rewards.items() for sentence in check_weight(term, weight)]
+            yield from wrong or self._never_zero()
+
+    def _never_zero(self) -> Iterator[str]:
+        "A sentence where no reward term has a weight above 0 at an update of this run."
+        last = self.learning.updates
+        points = {int(u) for weight in self.base_rewards.values() if not isinstance(weight, int | float) for u, _ in weight}
+        for update in sorted({0, last} | {u for u in points if 0 < u < last}):
+            if not any(weight_at(weight, update) > 0 for weight in self.base_rewards.values()):
+                yield f"rewards: expected a weight above 0 at every update, got none at update {update}"
+                return
 
     def _at_odds(self) -> Iterator[str]:
         "A sentence for each pair of values that exclude each other."

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .networks import Discriminator
-from ..lab.registry import Registry, RegistryError
+from ..lab.registry import Registry, refuse_broken
 
 # %% ../../nbs/agent/05_discriminators.ipynb #3107a099
 def wgan_critic_loss(real_score: Tensor,  # (B,) or (B,1): scores of real samples
@@ -55,6 +55,7 @@ def pair(canvas: Tensor,   # (B,3,H,W) in [0,1]
 # %% ../../nbs/agent/05_discriminators.ipynb #2342fee8
 def _broken_rules(name: str, objective: Any) -> Iterator[str]:
     "A sentence for each rule of the protocol that an objective breaks."
+    if isinstance(objective, type): yield f"expected an object, got a class; write {objective.__name__}()"
     for method in ("network", "score", "loss", "penalty"):
         if not callable(getattr(objective, method, None)): yield f"expected a method `{method}`"
 
@@ -98,6 +99,34 @@ class WGANGP:
 DISCRIMINATORS.register("wgan-gp", WGANGP())
 
 # %% ../../nbs/agent/05_discriminators.ipynb #92abba22
+def _failed_trials(objective: Any, preset: str, size: tuple[int, int], updates: int) -> Iterator[str]:
+    "A sentence for each rule that an objective breaks when it trains a discriminator."
+    network, losses = objective.network(preset), []
+    if not isinstance(network, nn.Module): yield f"network: expected a torch module, got {type(network).__name__}"
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, betas=(0.5, 0.999))
+    for _ in range(updates):
+        target = torch.rand(8, 3, 1, 1).expand(8, 3, *size)
+        loss = objective.loss(network, 0.2 * target, target)
+        if loss.ndim or not loss.isfinite(): yield f"expected a finite scalar loss, got {loss.detach()}"
+        if not loss.requires_grad: yield "expected a loss with a gradient"
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    if losses[-1] >= losses[0]: yield f"expected a loss that falls, got {losses[0]:.3g} to {losses[-1]:.3g}"
+    penalty = objective.penalty(network, 0.2 * target, target)
+    if penalty.ndim or not penalty.isfinite() or penalty < 0: yield f"expected a finite scalar penalty of 0 or more, got {penalty.detach()}"
+    canvas = (0.2 * target).clone().requires_grad_()
+    scores = [objective.score(network, c, target) for c in (canvas, 0.6 * target, target)]
+    if tuple(scores[0].shape) != (8,): yield f"expected scores (8,), got {tuple(scores[0].shape)}"
+    alone = objective.score(network, canvas[:1], target[:1])
+    if not torch.allclose(alone, scores[0][:1], atol=1e-4): yield "expected the score of each pair alone, got one that depends on the others of the batch"
+    far, near, real = (s.mean().item() for s in scores)
+    if not far < near < real: yield f"expected higher scores nearer to the target (C1), got {far:.3g}, {near:.3g}, {real:.3g}"
+    scores[0].sum().backward()
+    if canvas.grad is None or not canvas.grad.abs().max() > 0: yield "expected a gradient that reaches the canvas"
+
+
 def check_discriminator(objective: Any, preset: str = "small", size: tuple[int, int] = (32, 32), updates: int = 30) -> None:
     """Check that a discriminator objective keeps the protocol.
 
@@ -115,30 +144,13 @@ def check_discriminator(objective: Any, preset: str = "small", size: tuple[int, 
     Raises
     ------
     RegistryError
-        A sentence that names the objective and the rule: scores (B,), a scalar loss that is finite and falls, a
-        distance that shrinks when the canvas moves to the target (C1), a gradient that reaches the canvas.
+        A sentence that names the objective and the rule: a scalar loss that is finite and falls, a scalar penalty of 0
+        or more, scores (B,) of each pair alone, which rise when the canvas moves to the target (C1), a gradient that
+        reaches the canvas.
     """
-    named = f"discriminator objective {getattr(objective, 'name', '')!r} ({type(objective).__qualname__})"
-    broken = list(_broken_rules("", objective))
-    if broken: raise RegistryError(f"{named}: {broken[0]}")
+    kind = objective if isinstance(objective, type) else type(objective)
+    named = f"discriminator objective {getattr(objective, 'name', '')!r} ({kind.__qualname__})"
+    refuse_broken(named, _broken_rules("", objective))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = objective.network(preset)
-        optimizer = torch.optim.Adam(network.parameters(), 1e-3, betas=(0.5, 0.999))
-        losses = []
-        for _ in range(updates):
-            target = torch.rand(8, 3, 1, 1).expand(8, 3, *size)
-            loss = objective.loss(network, 0.2 * target, target)
-            if loss.ndim or not loss.isfinite(): raise RegistryError(f"{named}: expected a finite scalar loss, got {loss}")
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        if losses[-1] >= losses[0]: raise RegistryError(f"{named}: expected a loss that falls, got {losses[0]:.3g} to {losses[-1]:.3g}")
-        canvas = (0.2 * target).clone().requires_grad_()
-        scores = [objective.score(network, c, target) for c in (canvas, 0.6 * target, target)]
-    if tuple(scores[0].shape) != (8,): raise RegistryError(f"{named}: expected scores (8,), got {tuple(scores[0].shape)}")
-    far, near, real = (s.mean().item() for s in scores)
-    if not far < near < real: raise RegistryError(f"{named}: expected higher scores nearer to the target (C1), got {far:.3g}, {near:.3g}, {real:.3g}")
-    scores[0].sum().backward()
-    if canvas.grad is None or not canvas.grad.abs().max() > 0: raise RegistryError(f"{named}: expected a gradient that reaches the canvas")
+        refuse_broken(named, _failed_trials(objective, preset, size, updates))

@@ -231,8 +231,8 @@ class PaintingEnv:
             raise ValueError(f"expected strokes a positive multiple of bundle, got {self.strokes} and {self.bundle}")
         if self.background not in ("black", "white"):
             raise ValueError(f"background: expected 'black' or 'white', got {self.background!r}")
-        known = ENCODINGS[self.encoding].primitives
-        if known and find_primitive(self.primitive).name not in known:
+        known, kind = ENCODINGS[self.encoding].primitives, find_primitive(self.primitive)
+        if known and kind.name not in known:
             raise ValueError(f"encoding {self.encoding!r} needs {' or '.join(known)} strokes, got {self.primitive!r}: "
                              "use encoding 'absolute'")
         if self.blend_mode not in BLEND_MODES:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .environment import PaintingEnv, State
-from ..lab.registry import Registry, RegistryError
+from ..lab.registry import Registry, refuse_broken
 
 # %% ../../nbs/agent/06_exploration.ipynb #6e0a0008
 class Acting(Protocol):
@@ -71,6 +71,26 @@ class GaussianNoise:
         return behaviour
 
 # %% ../../nbs/agent/06_exploration.ipynb #6e0a000a
+def _failed_trials(kind: type) -> Iterator[str]:
+    "A sentence for each rule that an exploration breaks when it is used."
+    env = PaintingEnv(strokes=10)
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(env.channels, env.action_size), torch.nn.Sigmoid())
+
+    class Fixed:
+        networks = type("Networks", (), {"online": {"actor": net}})()
+        def select_action(self, state: State) -> Tensor:
+            with torch.no_grad(): return net(env.observe(state))
+
+    state, before = env.reset(torch.rand(4, 3, 16, 16)), {name: x.clone() for name, x in net.state_dict().items()}
+    def actions(size: float) -> Tensor: return kind(size).policy(Fixed(), torch.Generator().manual_seed(1))(state)
+    plain, noisy, again = Fixed().select_action(state), actions(0.2), actions(0.2)
+    if noisy.shape != plain.shape or noisy.min() < 0 or noisy.max() > 1: yield f"expected actions {tuple(plain.shape)} in [0, 1]"
+    if not torch.equal(actions(0.0), plain): yield "expected the actor's own actions at size 0"
+    if torch.equal(noisy, plain): yield "expected other actions at size 0.2"
+    if not torch.equal(noisy, again): yield "expected the same actions from the same generator"
+    if any(not torch.equal(x, before[name]) for name, x in net.state_dict().items()): yield "expected an actor that stays as it is"
+
+
 def check_exploration(kind: type) -> None:
     """Check that an exploration keeps the protocol.
 
@@ -84,19 +104,8 @@ def check_exploration(kind: type) -> None:
     RegistryError
         A sentence that names the class and the rule.
     """
-    named = f"exploration {getattr(kind, 'name', '')!r} ({kind.__qualname__})"
-    env = PaintingEnv(strokes=10)
-    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(env.channels, env.action_size), torch.nn.Sigmoid())
-
-    class Fixed:
-        networks = type("Networks", (), {"online": {"actor": net}})()
-        def select_action(self, state: State) -> Tensor:
-            with torch.no_grad(): return net(env.observe(state))
-
-    state = env.reset(torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
-    def actions(size: float) -> Tensor: return kind(size).policy(Fixed(), torch.Generator().manual_seed(1))(state)
-    plain, noisy, again = Fixed().select_action(state), actions(0.2), actions(0.2)
-    if noisy.shape != plain.shape or noisy.min() < 0 or noisy.max() > 1: raise RegistryError(f"{named}: expected actions {tuple(plain.shape)} in [0, 1]")
-    if not torch.equal(actions(0.0), plain): raise RegistryError(f"{named}: expected the actor's own actions at size 0")
-    if torch.equal(noisy, plain): raise RegistryError(f"{named}: expected other actions at size 0.2")
-    if not torch.equal(noisy, again): raise RegistryError(f"{named}: expected the same actions from the same generator")
+    named = f"exploration {getattr(kind, 'name', '')!r} ({getattr(kind, '__qualname__', type(kind).__qualname__)})"
+    refuse_broken(named, _broken_rules("", kind))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        refuse_broken(named, _failed_trials(kind))

@@ -7,15 +7,16 @@ __all__ = ['NEEDS', 'REWARDS', 'Weight', 'RewardTerm', 'L2', 'Adversarial', 'Wei
            'weight_at', 'named_rewards', 'check_reward']
 
 # %% ../../nbs/agent/00_rewards.ipynb #c44e2f42
+import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..guide.guidance import Guidance
-from ..lab.registry import Registry, RegistryError
+from ..lab.registry import Registry, RegistryError, refuse_broken
 
 # %% ../../nbs/agent/00_rewards.ipynb #f3a66f68
 NEEDS = ("mask", "focus", "discriminator")  # what a reward term may need beside canvas and target
@@ -107,8 +108,9 @@ def _broken_rules(name: str, term: Any) -> Iterator[str]:
     for method in ("distance", "reward"):
         if not callable(getattr(term, method, None)): yield f"expected a method `{method}`"
     if getattr(term, "distance", None) is RewardTerm.distance: yield "expected a method `distance(canvas, target, guidance)`"
-    unknown = [need for need in getattr(term, "needs", ()) if need not in NEEDS]
-    if unknown: yield f"needs: expected names out of {', '.join(NEEDS)}, got {unknown[0]!r}"
+    needs = getattr(term, "needs", ())
+    if not isinstance(needs, tuple): yield f"needs: expected a tuple of names, got {needs!r}"
+    elif set(needs) - set(NEEDS): yield f"needs: expected names out of {', '.join(NEEDS)}, got {needs!r}"
 
 
 REWARDS: Registry[type[RewardTerm]] = Registry("reward term", _broken_rules)
@@ -251,13 +253,18 @@ def reward_scale(term: RewardTerm, canvases: Tensor, targets: Tensor, guidance: 
 Weight = float | Sequence[Sequence[float]]  # a constant, or the points of a schedule
 
 
+def _is_number(x: Any) -> TypeGuard[float]:
+    "Whether it is a finite number; True and False are none."
+    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+
+
 def check_weight(name: str, weight: Weight) -> Iterator[str]:
     "A sentence for each thing that is wrong with a weight or a schedule."
-    if isinstance(weight, int | float):
-        if weight < 0: yield f"rewards: expected weights of 0 or more, got {weight} for {name!r}"
+    if _is_number(weight):
+        if not weight >= 0: yield f"rewards: expected weights of 0 or more, got {weight} for {name!r}"
         return
-    points = [tuple(point) for point in weight]
-    if not points or any(len(point) != 2 for point in points):
+    points = list(weight) if isinstance(weight, list | tuple) else []
+    if not points or not all(isinstance(p, list | tuple) and len(p) == 2 and all(map(_is_number, p)) for p in points):
         yield f"rewards: expected a number or points [update, weight] for {name!r}, got {weight!r}"
     elif [u for u, _ in points] != sorted({u for u, _ in points}) or points[0][0] < 0:
         yield f"rewards: expected points of {name!r} at rising updates of 0 or more, got {weight!r}"
@@ -313,6 +320,27 @@ def named_rewards(warm_updates: int) -> dict[str, dict[str, Weight]]:
             "warm": {"l2": ramp(1.0, 0.0), "adversarial": ramp(0.0, 1.0)}}
 
 # %% ../../nbs/agent/00_rewards.ipynb #d657376c
+def _failed_trials(term: Any, guidance: Guidance | None, size: tuple[int, int]) -> Iterator[str]:
+    "A sentence for each rule that a reward term breaks when it is used."
+    made: Any = term.build(None) if isinstance(term, type) else term  # type: ignore[attr-defined]
+    if not isinstance(getattr(made, "name", None), str) or not made.name: yield "expected a name"
+    target, *canvases = torch.rand(4, 2, 3, *size, generator=torch.Generator().manual_seed(0))
+    first = made.distance(canvases[0], target, guidance)
+    if tuple(first.shape) != (2,) or not first.isfinite().all(): yield f"expected 2 finite distances of shape (2,), got {tuple(first.shape)}"
+    at_target = made.distance(target, target, guidance)
+    if at_target.abs().max() > 1e-5: yield f"expected distance 0 where canvas and target are equal, got {at_target.tolist()}"
+    mixed = made.distance(torch.stack([canvases[0][0], target[1]]), target, guidance)
+    if (mixed - torch.stack([first[0], at_target[1]])).abs().max() > 1e-5: yield "expected the distance of each picture alone, got one that depends on the others of the batch"
+    total = sum(made.reward(a, b, target, guidance) for a, b in zip(canvases, canvases[1:], strict=False))
+    decrease = first - made.distance(canvases[-1], target, guidance)
+    if not torch.allclose(torch.as_tensor(total), decrease, atol=1e-5, rtol=1e-4): yield "expected rewards that add up to the decrease of the distance"
+    canvas = canvases[0].clone().requires_grad_()
+    paid = made.reward(canvases[1], canvas, target, guidance).sum()
+    if paid.requires_grad: paid.backward()
+    if canvas.grad is None or not canvas.grad.isfinite().all() or not canvas.grad.abs().max() > 0:
+        yield "expected a finite gradient that reaches the canvas"
+
+
 def check_reward(term: RewardTerm | type[RewardTerm], guidance: Guidance | None = None, size: tuple[int, int] = (32, 32)) -> None:
     """Check that a reward term keeps the protocol.
 
@@ -328,22 +356,10 @@ def check_reward(term: RewardTerm | type[RewardTerm], guidance: Guidance | None 
     Raises
     ------
     RegistryError
-        A sentence that names the term and the rule: a distance of shape (B,), finite, 0 at the target; rewards that
-        add up to the decrease of the distance; a gradient that reaches the canvas.
+        A sentence that names the term and the rule: a distance of shape (B,), finite, 0 at the target, of each
+        picture alone; rewards that add up to the decrease of the distance; a gradient that reaches the canvas.
     """
-    made = term.build(None) if isinstance(term, type) else term
-    def refuse(rule: str) -> None: raise RegistryError(f"reward term {made.name!r} ({type(made).__qualname__}): {rule}")
-    if not made.name: refuse("expected a name")
-    generator = torch.Generator().manual_seed(0)
-    target, *canvases = torch.rand(4, 2, 3, *size, generator=generator)
-    first = made.distance(canvases[0], target, guidance)
-    if tuple(first.shape) != (2,) or not first.isfinite().all(): refuse(f"expected 2 finite distances of shape (2,), got {tuple(first.shape)}")
-    at_target = made.distance(target, target, guidance)
-    if at_target.abs().max() > 1e-5: refuse(f"expected distance 0 where canvas and target are equal, got {at_target.tolist()}")
-    total = sum(made.reward(a, b, target, guidance) for a, b in zip(canvases, canvases[1:], strict=False))
-    decrease = first - made.distance(canvases[-1], target, guidance)
-    if not torch.allclose(torch.as_tensor(total), decrease, atol=1e-5, rtol=1e-4): refuse("expected rewards that add up to the decrease of the distance")
-    canvas = canvases[0].clone().requires_grad_()
-    made.reward(canvases[1], canvas, target, guidance).sum().backward()
-    if canvas.grad is None or not canvas.grad.isfinite().all() or not canvas.grad.abs().max() > 0:
-        refuse("expected a finite gradient that reaches the canvas")
+    kind = term if isinstance(term, type) else type(term)
+    named = f"reward term {getattr(term, 'name', '')!r} ({kind.__qualname__})"
+    refuse_broken(named, _broken_rules("", kind if isinstance(term, type) or isinstance(term, RewardTerm) else term))
+    refuse_broken(named, _failed_trials(term, guidance, size))

@@ -358,13 +358,13 @@ def train(config: TrainConfig | None = None, *, callbacks: Sequence[str | type[C
     """
     config = configure(**changes) if config is None else with_changes(config, **changes) if changes else config
     stop_at = time.monotonic() + 60 * minutes if minutes else float("inf")  # each process has a clock of its own
-    config = run_folder(config)
+    config, hooks = run_folder(config), Callbacks([*config.machine.callbacks, *callbacks])
     session = Session(config)
     say(f"training on {session.scenes.title}")
     rank = session.accelerator.process_index
     if minutes and session.accelerator.num_processes > 1: raise ConfigError("minutes: expected one process")
     collection, updates = config.collection, config.learning.updates
-    session.callbacks = Callbacks([*config.machine.callbacks, *callbacks])
+    session.callbacks = hooks
     with Run(Path(config.machine.out_dir) / (f"process-{rank}" if rank else ""), as_dict(config)) as session.run:
         done = resume(session)
         session.run.rewind(done)

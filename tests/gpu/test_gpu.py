@@ -1,11 +1,10 @@
 """The same numbers on a GPU, where there is one."""
-from dataclasses import replace
-
 import pytest
 import torch
 
 from sgpaint.agent.config import configure
 from sgpaint.agent.training import train
+from sgpaint.lab.config import replace
 from sgpaint.lab.machine import GraphedFunction
 from sgpaint.stroke.blend import blank, paint
 from sgpaint.stroke.primitive import PRIMITIVES, random_strokes
@@ -25,10 +24,10 @@ def test_strokes_and_gradients_agree_with_the_cpu(name):
     assert (out["cuda"][1] - out["cpu"][1]).norm() < 0.01 * out["cpu"][1].norm()
 
 
-@pytest.mark.parametrize("reward", ["l2", "mix"])
-def test_training_runs_in_bf16(tmp_path, reward):
+@pytest.mark.parametrize("rewards", ["l2", "mix"])
+def test_training_runs_in_bf16(tmp_path, rewards):
     fast = dict(device="cuda", precision="bf16", compile=True)
-    result = train(configure(smoke=True, reward=reward, out_dir=str(tmp_path / "run"), **fast))
+    result = train(configure(smoke=True, rewards=rewards, out_dir=str(tmp_path / "run"), **fast))
     assert 0 < result.result["held_out_error"] < 1
 
 

@@ -1,11 +1,10 @@
-# ruff: noqa: E501, F821
-"""Guided painters: what they are told goes through training, checkpoints, rings and painting; what lacks is named."""
+"""Guided agents: guidance goes through training, checkpoints, buffers and painting; what is missing is named."""
 import pytest
 import torch
 
 from sgpaint.agent.trained import load_agent, paint_many, paint_with, paintable, guidance_for_scenes
-from sgpaint.agent.training import Session, episode_at, learn, load_scenes, terms, train, weights
-from sgpaint.agent.config import configure
+from sgpaint.agent.training import Session, load_scenes, train
+from sgpaint.agent.config import configure, reward_terms, reward_weights
 from sgpaint.guide.guidance import GuidanceSet, InstanceGuidance, load_guidance, make_guidance, add_focus
 from sgpaint.lab.config import ConfigError
 from sgpaint.lab.run import read_metrics
@@ -16,21 +15,24 @@ from sgpaint.scene.procedural import draw
 SMALL = dict(preset="guided", smoke=True, device="cpu")
 EVERY = {
     "guided": dict(),
-    "as printed": dict(blend_mode="paper", aligned=False, outside=True, focus_form="eq14"),
+    "as printed": dict(blend_mode="paper", aligned=False, background_only=True, focus_form="eq14"),
     "expert together": dict(train_expert=True),
     "two discriminators": dict(rewards="wgan"),
-    "a ring": dict(episodes=130),
-    "a ring, and focus alone": dict(episodes=130, blend_mode="plain", observe_mask=False, observe_focus=False, foreground_weight=0.0),
+    "a buffer": dict(buffer_episodes=130),
+    "a buffer, and focus alone": dict(buffer_episodes=130, blend_mode="plain", observe_mask=False, observe_focus=False,
+                                      foreground_weight=0.0),
     "a segmenter": dict(masks="segmenter"),
-    "focus alone": dict(blend_mode="plain", observe_mask=False, foreground_weight=0.0, aligned=False, focus_weight=10.0),
+    "focus alone": dict(blend_mode="plain", observe_mask=False, foreground_weight=0.0, aligned=False,
+                        focus_weight=10.0),
+    "rewards by name": dict(focus_weight=0.0, foreground_weight=0.0, rewards={"l2": 1, "focus": [[0, 0], [2, 1]]}),
     "streets": dict(dataset="streets", source="builtin"),
 }
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, own_cache):
-    monkeypatch.setattr("sgpaint.agent.training.cached_expert", lambda scenes, updates=2: few_updates(scenes))
-    monkeypatch.setattr("sgpaint.agent.training.cached_segmenter", lambda scenes: few_steps(scenes))
+    monkeypatch.setattr("sgpaint.agent.provider.cached_expert", lambda scenes, updates=2: few_updates(scenes))
+    monkeypatch.setattr("sgpaint.agent.provider.cached_segmenter", lambda scenes: few_steps(scenes))
 
 
 def few_updates(scenes):
@@ -91,28 +93,30 @@ def test_training_draws_instances_by_area_and_painting_takes_the_worst():
     assert several.worst_instance(canvas, target) == 2 and several.worst_instance(canvas * 0 + 0.5, target) == 0
 
 
-def test_two_levels_begin_on_one():
-    config = configure(**SMALL | dict(updates=10), single_level_fraction=0.4)
+def test_two_levels_begin_on_one(tmp_path):
+    config = configure(**SMALL | dict(updates=10), single_level_fraction=0.4, out_dir=str(tmp_path))
     session = Session(config)
-    kinds = [episode_at(config, session.env, update).blend_mode for update in range(config.learning.updates)]
+    kinds = [session.env_at(update).blend_mode for update in range(config.learning.updates)]
     assert kinds == ["plain", "plain", "masked"]               # 3 updates in a rehearsal, 0.4 of them rounded up
-    learn(session)
-    assert session.pool.env.blend_mode == "plain"
+    session.prepare()
+    assert session.collector.env.blend_mode == "plain" == session.algorithm.env.blend_mode
 
 
 def test_every_weight_has_its_term():
     for name, choices in EVERY.items():
         config = configure(**SMALL | choices | dict(masks="truth"))
         session = Session(config)
-        found = terms(config, session.players)
+        found = reward_terms(config, session.algorithm.networks)
         for update in (0, 1, 100):
-            assert set(weights(config, update)) <= set(found), name
+            assert set(reward_weights(config, update)) <= set(found), name
 
 
 @pytest.mark.parametrize("wrong, said", [
-    (dict(foreground=6), "at most bundle"), (dict(algorithm="patchq"), "PatchQ"), (dict(foreground_weight=-1.0), "eta: expected 0"),
-    (dict(focus_weight=0.0, observe_focus=False, train_expert=True), "no expert is asked for"), (dict(single_level_fraction=2.0), "one_level"),
-    (dict(blend_mode="both"), "blend_mode"), (dict(masks="drawn"), "masks")])
+    (dict(foreground_strokes=6), "at most bundle"), (dict(algorithm="patchq"), "patchq"),
+    (dict(foreground_weight=-1.0), "foreground_weight: expected 0"),
+    (dict(focus_weight=0.0, observe_focus=False, train_expert=True), "no focus map is needed"),
+    (dict(single_level_fraction=2.0), "single_level_fraction"), (dict(blend_mode="both"), "blend_mode"),
+    (dict(masks="drawn"), "masks"), (dict(rewards={"l2": 1, "focus": 1}), "focus_weight: expected 0")])
 def test_what_cannot_be_is_refused(wrong, said):
     with pytest.raises(ConfigError, match=said):
         configure("guided", **wrong)

@@ -1,4 +1,4 @@
-"""A run that was killed goes on as if it had not been."""
+"""A run that was killed resumes as if it had not been."""
 import json
 import os
 import signal
@@ -12,8 +12,9 @@ from sgpaint.agent.config import configure
 from sgpaint.agent.training import train
 from sgpaint.lab.run import Run, RunError, read_metrics
 
-SMALL = dict(size=32, strokes=10, images=16, updates=14, batch=4, num_envs=4, episodes=6, learning_starts=2, warm=5,
-             rewards="mix", evaluate_every=1, evaluate_images=4, checkpoint_every=3, device="cpu", threads=1)
+SMALL = dict(size=32, strokes=10, images=16, updates=14, batch=4, num_envs=4, buffer_episodes=6, learning_starts=2,
+             warm_updates=5, rewards="mix", evaluate_every=1, evaluate_images=4, checkpoint_every=3, device="cpu",
+             threads=1)
 PROGRAM = """
 import json, sys
 from sgpaint.agent.config import configure
@@ -62,7 +63,7 @@ def test_a_directory_in_use_is_refused(tmp_path, monkeypatch):
 
 def test_a_truncated_checkpoint_is_passed_over(tmp_path, monkeypatch):
     monkeypatch.setenv("SGPAINT_EAGER", "1")
-    config = configure(**SMALL | {"updates": 6, "episodes": 0, "out_dir": str(tmp_path / "run")})
+    config = configure(**SMALL | {"updates": 6, "buffer_episodes": 0, "out_dir": str(tmp_path / "run")})
     folder = train(config).folder
     first = rows(folder)
     tensors = folder / "checkpoints" / "update-0000006" / "state.safetensors"

@@ -114,7 +114,18 @@ def test_metrics_of_all_kinds(tmp_path):
         for step in (2, 1, -1, 2.5, True):
             with pytest.raises(RunError, match="step"): run.log(step, a=1)
         with pytest.raises(RunError, match="new at step 3"): run.log(3, e=1)
-    assert any("tfevents" in p.name for p in (tmp_path / "tb").iterdir())
+    assert not (tmp_path / "tb").exists()                      # written where it is wanted alone
+
+
+def test_tensorboard_gets_its_points(tmp_path):
+    with Run(tmp_path, {}) as run:
+        run.tensorboard(1, a=0.5, b=torch.tensor(2.0))
+        run.tensorboard(2, a=0.25)
+        run.rewind(1)                                          # closes the file; a new one hides what follows
+        run.tensorboard(2, a=0.125)
+        run.finish({})
+    files = list((tmp_path / "tb").iterdir())
+    assert len(files) == 2 and all("tfevents" in file.name and file.stat().st_size for file in files)
 
 
 def test_the_result_is_last_and_only_of_what_it_says(tmp_path):

@@ -1,5 +1,4 @@
-# ruff: noqa: E501, F821
-"""What a person may get wrong in a run, told in one sentence: names, types, ranges, folders, pictures."""
+"""What a user may get wrong in a run, named in one sentence: names, types, ranges, folders, pictures."""
 import ast
 import json
 from pathlib import Path
@@ -58,13 +57,14 @@ def test_a_mistyped_name_is_refused_with_the_nearest(name):
 @pytest.mark.parametrize("value, said", [("many", "got 'many'"), (-5, "got -5"), (True, "got True"), (1.5, "got 1.5")])
 def test_a_value_that_cannot_be_is_refused(name, value, said):
     meant = COUNTS.get(name, "strokes")
-    with pytest.raises(ConfigError, match=f"{meant}: expected|{meant}: Input") as guidance_of: given(name, **{meant: value})
-    assert said in str(guidance_of.value)
+    with pytest.raises(ConfigError, match=f"{meant}: expected|{meant}: Input") as caught:
+        given(name, **{meant: value})
+    assert said in str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once():
-    with pytest.raises(ConfigError) as guidance_of: given("train", strokes=-5, updates=0, presett="small")
-    assert all(word in str(guidance_of.value) for word in ("strokes", "updates", "presett"))
+def test_all_mistakes_are_named_at_once():
+    with pytest.raises(ConfigError) as caught: given("train", strokes=-5, updates=0, presett="small")
+    assert all(word in str(caught.value) for word in ("strokes", "updates", "presett"))
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

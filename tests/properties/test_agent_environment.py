@@ -1,4 +1,4 @@
-"""Episodes: gradients, mirrors, ends, pools that stay mixed and go on after a pause, floats that do not drift."""
+"""The environment: gradients, mirrors, ends; collectors that stay mixed and resume; floats that do not drift."""
 import copy
 
 import pytest
@@ -6,23 +6,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpaint.agent.environment import PaintingEnv, Collector, State
+from sgpaint.agent.environment import Collector, PaintingEnv, State, channel
 from sgpaint.guide.guidance import make_guidance
 from sgpaint.lab.config import ConfigError, build
 from sgpaint.stroke.blend import paint
 from sgpaint.stroke.primitive import PRIMITIVES
 
 SIZE = (16, 24)
-RULES = [dict(primitive=name) for name in PRIMITIVES] + [dict(encoding="huang"), dict(encoding="nakano")]
+CHOICES = [dict(primitive=name) for name in PRIMITIVES] + [dict(encoding="huang"), dict(encoding="nakano")]
 
 
-def fresh(env):
+def starts(env):
     return lambda n, g: env.reset(torch.rand(n, 3, 1, 1, generator=g).expand(n, 3, *SIZE))
 
 
-@pytest.mark.parametrize("rules", RULES, ids=lambda rules: next(iter(rules.values())))
-def test_an_episode_from_reset_to_its_end(rules):
-    env = PaintingEnv(strokes=6, bundle=3, **rules)
+@pytest.mark.parametrize("choices", CHOICES, ids=lambda choices: next(iter(choices.values())))
+def test_an_episode_from_reset_to_its_end(choices):
+    env = PaintingEnv(strokes=6, bundle=3, **choices)
     state = env.reset(torch.rand(2, 3, *SIZE))
     for step in range(env.steps):
         assert (state.step == step).all() and not env.terminated(state).any()
@@ -36,9 +36,9 @@ def test_an_episode_from_reset_to_its_end(rules):
     assert env.terminated(state).all()
 
 
-@pytest.mark.parametrize("rules", RULES, ids=lambda rules: next(iter(rules.values())))
-def test_a_mirrored_world_is_a_world(rules):
-    env = PaintingEnv(strokes=4, bundle=2, **rules)
+@pytest.mark.parametrize("choices", CHOICES, ids=lambda choices: next(iter(choices.values())))
+def test_a_mirrored_transition_is_a_transition(choices):
+    env = PaintingEnv(strokes=4, bundle=2, **choices)
     state = env.transition(env.reset(torch.rand(3, 3, *SIZE)), torch.rand(3, env.action_size))
     action = torch.rand(3, env.action_size)
     one, other = env.transition(state.mirror(), env.mirror(action)), env.transition(state, action).mirror()
@@ -47,15 +47,18 @@ def test_a_mirrored_world_is_a_world(rules):
     assert torch.allclose(env.mirror(env.mirror(action)), action, atol=1e-6)
 
 
-def test_planes_are_canvas_target_step_place_and_the_maps_that_are_seen():
-    env = PaintingEnv(strokes=4, bundle=2, sees=("mask", "focus"))
+def test_channels_are_canvas_target_step_coordinates_and_the_observed_maps():
+    env = PaintingEnv(strokes=4, bundle=2, observes=("mask", "focus"))
     guidance = make_guidance((torch.rand(2, 1, *SIZE) > 0.3).float(), SIZE, focus=torch.rand(2, 1, *SIZE))
     state = env.transition(env.reset(torch.rand(2, 3, *SIZE), guidance), torch.rand(2, env.action_size))
-    planes = env.observe(state, before=torch.zeros_like(state.canvas))
-    assert planes.shape == (2, 14, *SIZE)
-    assert (planes[:, :3] == 0).all() and torch.equal(planes[:, 3:6], state.canvas)
-    assert torch.equal(planes[:, 6:9], state.target) and (planes[:, 9] == 0.5).all()
-    assert torch.equal(planes[:, 12:13], guidance.mask) and torch.equal(planes[:, 13:], guidance.focus)
+    observation = env.observe(state, previous_canvas=torch.zeros_like(state.canvas))
+    assert observation.shape == (2, 14, *SIZE)
+    assert (observation[:, :3] == 0).all() and torch.equal(observation[:, 3:6], state.canvas)
+    assert torch.equal(observation[:, 6:9], state.target) and (observation[:, 9] == 0.5).all()
+    assert torch.equal(observation[:, 12:13], guidance.mask) and torch.equal(observation[:, 13:], guidance.focus)
+    plain = env.observe(state)
+    assert torch.equal(plain[:, channel("target", env.observes)], state.target)
+    assert torch.equal(plain[:, channel("focus", env.observes)], guidance.focus)
     second = state[[1]].guidance
     assert torch.equal(second.mask, guidance.mask[[1]]) and torch.equal(second.box, guidance.box[[1]])
     assert torch.equal(state.mirror().guidance.mask, guidance.mask.flip(-1))
@@ -65,7 +68,7 @@ def test_planes_are_canvas_target_step_place_and_the_maps_that_are_seen():
 @given(st.sampled_from(["paper", "masked"]), st.integers(0, 4), st.integers(0, 10**6))
 def test_two_levels_are_eq_3_then_eq_4(blend_mode, foreground, seed):
     generator = torch.Generator().manual_seed(seed)
-    env = PaintingEnv(strokes=4, bundle=4, blend_mode=blend_mode, foreground=foreground)
+    env = PaintingEnv(strokes=4, bundle=4, blend_mode=blend_mode, foreground_strokes=foreground)
     mask = (torch.rand(1, 1, *SIZE, generator=generator) > 0.3).float()
     state = env.reset(torch.rand(1, 3, *SIZE, generator=generator), make_guidance(mask, SIZE))
     state = State(torch.rand(1, 3, *SIZE, generator=generator), state.target, state.step, state.guidance)
@@ -81,8 +84,8 @@ def test_two_levels_are_eq_3_then_eq_4(blend_mode, foreground, seed):
 
 
 @pytest.mark.parametrize("blend_mode", ["paper", "masked"])
-def test_a_mirrored_world_of_two_levels_is_a_world(blend_mode):
-    env = PaintingEnv(strokes=5, blend_mode=blend_mode, sees=("mask",))
+def test_a_mirrored_transition_of_two_levels_is_a_transition(blend_mode):
+    env = PaintingEnv(strokes=5, blend_mode=blend_mode, observes=("mask",))
     guidance = make_guidance((torch.rand(3, 1, *SIZE) > 0.5).float(), SIZE)
     state, action = env.reset(torch.rand(3, 3, *SIZE), guidance), torch.rand(3, env.action_size)
     one, other = env.transition(state.mirror(), env.mirror(action)), env.transition(state, action).mirror()
@@ -92,14 +95,15 @@ def test_a_mirrored_world_of_two_levels_is_a_world(blend_mode):
 
 @settings(max_examples=15)
 @given(batch=st.integers(1, 7), bundles=st.integers(1, 6), mixed=st.booleans(), seed=st.integers(0, 1000))
-def test_a_pool_against_one_painting_at_a_time(batch, bundles, mixed, seed):
+def test_a_collector_against_one_painting_at_a_time(batch, bundles, mixed, seed):
     env = PaintingEnv(strokes=bundles, bundle=1, primitive="block")
     generator = torch.Generator().manual_seed(seed)
     actions = torch.Generator().manual_seed(seed)
-    pool = Collector(env, fresh(env), batch, generator, mixed)
-    before, previous = pool.state, None
+    collector = Collector(env, starts(env), batch, generator, mixed)
+    before, previous = collector.state, None
     for _ in range(3 * bundles):
-        state, action, after, terminated = pool.advance(lambda s: torch.rand(len(s), 7, generator=actions))
+        t = collector.collect(lambda s: torch.rand(len(s), 7, generator=actions))
+        state, action, after, terminated = t.state, t.action, t.after, t.terminated
         for i in range(batch):
             alone = env.transition(state[i:i + 1], action[i:i + 1])
             assert torch.allclose(after.canvas[i:i + 1], alone.canvas, atol=1e-6)
@@ -115,19 +119,19 @@ def test_a_pool_against_one_painting_at_a_time(batch, bundles, mixed, seed):
         previous = after
     assert (before.canvas == 0).all()  # states handed out are never painted over
     if mixed and batch >= bundles:
-        assert len(pool.state.step.unique()) == bundles  # every step is there
+        assert len(collector.state.step.unique()) == bundles  # every step is there
 
 
-def test_a_pool_goes_on_where_it_stopped():
+def test_a_collector_resumes_where_it_stopped():
     env = PaintingEnv(strokes=6, bundle=2)
     policy = lambda state: torch.full((len(state), env.action_size), 0.3)  # noqa: E731
-    pool = Collector(env, fresh(env), 5, torch.Generator().manual_seed(2))
-    pool.advance(policy)
-    kept = copy.deepcopy(pool.state_dict())
-    ahead = [pool.advance(policy) for _ in range(7)][-1]
-    woken = Collector(env, fresh(env), 5, torch.Generator())
-    woken.load_state_dict(kept)
-    again = [woken.advance(policy) for _ in range(7)][-1]
+    collector = Collector(env, starts(env), 5, torch.Generator().manual_seed(2))
+    collector.collect(policy)
+    saved = copy.deepcopy(collector.state_dict())
+    ahead = [collector.collect(policy) for _ in range(7)][-1]
+    restored = Collector(env, starts(env), 5, torch.Generator())
+    restored.load_state_dict(saved)
+    again = [restored.collect(policy) for _ in range(7)][-1]
     assert torch.equal(ahead.after.canvas, again.after.canvas) and torch.equal(ahead.after.target, again.after.target)
 
 
@@ -148,15 +152,15 @@ def test_floats_do_not_drift_and_truncated_bytes_do():
 
 @pytest.mark.parametrize("wrong, message", [
     (dict(strokes=12, bundle=5), "multiple of bundle"), (dict(strokes=-5), "positive"), (dict(bundle=0), "positive"),
-    (dict(background="grey"), "'black' or 'white'"), (dict(encoding="public"), "'huang' or 'nakano'"),
-    (dict(primitive="circle", encoding="huang"), "use layout 'absolute'"), (dict(primitive="spiral"), "unknown name"),
+    (dict(background="grey"), "'black' or 'white'"), (dict(encoding="public"), "known: absolute, huang, nakano"),
+    (dict(primitive="circle", encoding="huang"), "use encoding 'absolute'"), (dict(primitive="spiral"), "unknown name"),
 ])
-def test_rules_that_cannot_be_are_refused(wrong, message):
+def test_an_environment_that_cannot_be_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         PaintingEnv(**wrong)
 
 
-def test_the_rules_are_a_config():
+def test_an_environment_is_a_config():
     assert build(PaintingEnv, strokes=10).steps == 2
     with pytest.raises(ConfigError, match="strokes"):
         build(PaintingEnv, stroke=10)
@@ -167,3 +171,23 @@ def test_the_rules_are_a_config():
 def test_targets_that_are_not_pictures_are_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         PaintingEnv().reset(wrong)
+
+
+def test_a_step_is_a_transition_with_its_reward():
+    env, target = PaintingEnv(strokes=4, bundle=2), torch.rand(3, 3, *SIZE)
+    state = env.reset(target)
+    for taken in (1, 2):
+        action = env.action_space.sample(3)
+        assert env.action_space.contains(action) and env.observation_space(SIZE).contains(env.observe(state))
+        after, reward, terminated = env.step(state, action)
+        assert torch.equal(after.canvas, env.transition(state, action).canvas)
+        fell = (state.canvas - target).square().mean((1, 2, 3)) - (after.canvas - target).square().mean((1, 2, 3))
+        assert torch.allclose(reward, fell) and (terminated == (taken == env.steps)).all()
+        state = after
+
+
+@pytest.mark.parametrize("wrong", [torch.rand(2, 3), torch.rand(26), torch.rand(2, 2, 13)])
+def test_actions_of_another_shape_are_refused(wrong):
+    env = PaintingEnv(strokes=4, bundle=2)
+    state = env.reset(torch.rand(2, 3, *SIZE))
+    with pytest.raises(ValueError, match=r"expected actions \(B, 26\)"): env.step(state, wrong)

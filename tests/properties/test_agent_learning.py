@@ -1,24 +1,23 @@
-# ruff: noqa: E501, F821
 """The update: rewards telescope, networks learn in turn, every preset and reward works, a picture can be learned."""
 import copy
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 
-from sgpaint.agent.algorithms import ALGORITHMS, Game, Learner, Players, Recipe, act, learner_state, restore_learner
-from sgpaint.agent.environment import rollout
-from sgpaint.agent.environment import PaintingEnv, Collector, Transition
-from sgpaint.agent.attention import AttentionActor
-from sgpaint.agent.networks import Critic, Discriminator
-from sgpaint.agent.rewards import L2, WGAN, Mixture
+from sgpaint.agent.algorithms import ALGORITHMS, Learning
+from sgpaint.agent.buffers import EpisodeBuffer
 from sgpaint.agent.config import PRESETS, configure
-from sgpaint.agent.training import Session, collect, learn
+from sgpaint.agent.environment import Collector, PaintingEnv, Transition, rollout
+from sgpaint.agent.rewards import L2, Adversarial, WeightedSum
+from sgpaint.agent.training import Session, train
 from sgpaint.lab.config import ConfigError
+from sgpaint.lab.config import replace as replace_options
 from sgpaint.lab.machine import seed_everything
 from sgpaint.scene.procedural import draw_images
 
-EPISODE = PaintingEnv(strokes=10, bundle=5)
+ENV = PaintingEnv(strokes=10, bundle=5)
 
 
 @pytest.fixture(autouse=True)
@@ -27,25 +26,28 @@ def eager(monkeypatch):
     seed_everything(0)
 
 
-def new_game(algorithm="model", rewards="l2", scale=0.02, before=False, **recipe):
-    "A game of the small networks, whose distance is l2, wgan or half of each."
-    actions = EPISODE.outputs if algorithm != "model" else 0
-    critic = Critic("small", planes=12 if before else 9, actions=actions, patch=algorithm == "patchq")
-    players = Players(AttentionActor(5), critic, None if reward == "l2" else Discriminator("small"))
-    l2, wgan = L2(), None if reward == "l2" else WGAN(players.slow["discriminator"])
-    distance = {"l2": l2, "wgan": wgan, "mix": Mixture([(0.5, l2), (0.5, wgan)]) if wgan else l2}[reward]
-    rates = dict(polyak=0.01, actor_lr=1e-3, clip=1.0, before=before)
-    return Game(EPISODE, players, Recipe(algorithm, **rates | recipe), distance, scale)
+def new_algorithm(algorithm="model-based", rewards="l2", scale=0.02, **options):
+    "An algorithm with the small networks, whose reward is l2, adversarial or half of each."
+    options = dict(polyak=0.01, actor_lr=(1e-3, 1e-3), critic_lr=(1e-3, 1e-3), discriminator_lr=(1e-4, 1e-4),
+                   gamma=0.95, max_grad_norm=1.0) | options
+    learning, kind = Learning(algorithm=algorithm, **options), ALGORITHMS[algorithm]
+    networks = kind.build_networks(ENV, learning, [] if rewards == "l2" else ["discriminator"])
+    parts = [(1.0, L2())]
+    if rewards != "l2":
+        adversarial = Adversarial(networks.target["discriminator"])
+        parts = [(1.0, adversarial)] if rewards == "wgan" else [(0.5, L2()), (0.5, adversarial)]
+    made = kind(replace(ENV, rewards=WeightedSum(parts)), networks, learning)
+    made.reward_scale = scale
+    return made
 
 
-def step_of(game, target):
-    "One stored step of random strokes, the last of its painting for every second picture."
-    state = EPISODE.reset(target)
-    state = EPISODE.next(state, torch.rand(len(target), EPISODE.outputs))
+def random_transition(target):
+    "One stored step of random strokes, the first of its painting for every second picture."
+    state = ENV.transition(ENV.reset(target), torch.rand(len(target), ENV.action_size))
     state.step[::2] = 0
-    action = torch.rand(len(target), EPISODE.outputs)
-    after = EPISODE.next(state, action)
-    return Transition(state, action, after, EPISODE.terminated(after))
+    action = torch.rand(len(target), ENV.action_size)
+    after = ENV.transition(state, action)
+    return Transition(state, action, after, ENV.terminated(after))
 
 
 def values(net):
@@ -56,97 +58,107 @@ def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("reward", ["l2", "wgan", "mix"])
-def test_the_rewards_of_a_whole_painting_telescope(reward):
-    game, target = new_game(reward=reward, scale=0.3), torch.rand(3, 3, 32, 32)
+@pytest.mark.parametrize("rewards", ["l2", "wgan", "mix"])
+def test_the_rewards_of_a_whole_painting_telescope(rewards):
+    algorithm, target = new_algorithm(rewards=rewards, scale=0.3), torch.rand(3, 3, 32, 32)
     with torch.no_grad():
-        states = [EPISODE.reset(target), *(state for state, _ in rollout(EPISODE, lambda s: act(game, s), target))]
-        total = sum(game.reward(a, b) for a, b in itertools.pairwise(states))
-        fell = game.distance(states[0].canvas, target) - game.distance(states[-1].canvas, target)
-    torch.testing.assert_close(total, fell / game.scale, rtol=1e-4, atol=1e-4)
+        states = [ENV.reset(target), *(state for state, _ in rollout(ENV, algorithm.select_action, target))]
+        total = sum(algorithm.reward(a, b) for a, b in itertools.pairwise(states))
+        first, last = (algorithm.env.rewards.distance(states[i].canvas, target) for i in (0, -1))
+    torch.testing.assert_close(total, (first - last) / algorithm.reward_scale, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_one_network_learns_at_a_time(algorithm):
-    reward = "l2" if algorithm == "patchq" else "mix"
-    learner = Learner(new_game(algorithm, reward, bootstrap_next=False))
-    live, slow = learner.game.players.live, learner.game.players.slow
-    seen, resting = [], values(slow)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_one_network_learns_at_a_time(name):
+    algorithm = new_algorithm(name, "l2" if name == "patchq" else "mix")
+    online, target = algorithm.networks.online, algorithm.networks.target
+    seen, resting, losses = [], values(target), algorithm.losses()
 
-    def watched(name, loss):
-        def ask(game, t):
-            seen.append((name, {n: values(net) for n, net in live.items()}))
-            assert any(p.requires_grad for p in live["critic"].parameters()) == (name == "critic")
-            return loss(game, t)
-        return ask
+    def watched(network, loss):
+        def compute(t):
+            seen.append((network, {n: values(net) for n, net in online.items()}))
+            assert any(p.requires_grad for p in online["critic"].parameters()) == (network == "critic")
+            return loss(t)
+        return compute
 
-    learner.losses = {name: watched(name, loss) for name, loss in learner.losses.items()}
-    learner.update(step_of(learner.game, torch.rand(4, 3, 32, 32)))
-    assert [name for name, _ in seen] == [n for n in ("critic", "actor", "discriminator") if n in live]  # H-21
-    end = {n: values(net) for n, net in live.items()}
-    for (name, then), now in zip(seen, [*(v for _, v in seen[1:]), end], strict=True):
-        assert [n for n in live if not same(then[n], now[n])] == [name]
-    moved = values(slow)
+    algorithm.losses = lambda: {network: watched(network, loss) for network, loss in losses.items()}
+    algorithm.update(random_transition(torch.rand(4, 3, 32, 32)))
+    assert [network for network, _ in seen] == [n for n in ("critic", "actor", "discriminator") if n in online]  # H-21
+    end = {n: values(net) for n, net in online.items()}
+    for (network, then), now in zip(seen, [*(v for _, v in seen[1:]), end], strict=True):
+        assert [n for n in online if not same(then[n], now[n])] == [network]
+    moved = values(target)
     assert not same(resting, moved)
-    for name, old in resting.items():
-        torch.testing.assert_close(moved[name], old.lerp(live.state_dict()[name], 0.01), rtol=1e-5, atol=1e-6)
+    for key, old in resting.items():
+        torch.testing.assert_close(moved[key], old.lerp(online.state_dict()[key], 0.01), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("lookahead", [False, True])
-@pytest.mark.parametrize("before", [False, True])
-def test_what_a_critic_may_see(algorithm, lookahead, before):
-    if before and not (lookahead and algorithm == "model"):
-        with pytest.raises(ValueError, match="before"): Recipe(algorithm, bootstrap_next=lookahead, before=before)
-        with pytest.raises(ConfigError, match="before"):
-            configure(algorithm=algorithm, bootstrap_next=lookahead, before=before)
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("bootstrap_next", [False, True])
+@pytest.mark.parametrize("previous_canvas", [False, True])
+def test_what_a_critic_may_observe(name, bootstrap_next, previous_canvas):
+    if previous_canvas and not (bootstrap_next and name == "model-based"):
+        with pytest.raises(ConfigError, match="previous_canvas"):
+            configure(algorithm=name, bootstrap_next=bootstrap_next, previous_canvas=previous_canvas)
         return
-    learner = Learner(new_game(algorithm, bootstrap_next=lookahead, before=before))
-    metrics = learner.update(step_of(learner.game, torch.rand(4, 3, 32, 32)))
+    algorithm = new_algorithm(name, bootstrap_next=bootstrap_next, previous_canvas=previous_canvas)
+    metrics = algorithm.update(random_transition(torch.rand(4, 3, 32, 32)))
     assert metrics["critic_norm"] > 0 and metrics["actor_norm"] > 0 and all(x.isfinite() for x in metrics.values())
 
 
-@pytest.mark.parametrize("lookahead", [False, True])
-def test_the_critic_learns_equation_three(lookahead):
-    learner = Learner(new_game(bootstrap_next=lookahead))
-    game, t = learner.game, step_of(learner.game, torch.rand(4, 3, 32, 32))
-    live, slow = game.players.live, game.players.slow
+@pytest.mark.parametrize("bootstrap_next", [False, True])
+def test_the_critic_learns_equation_three(bootstrap_next):
+    algorithm, t = new_algorithm(bootstrap_next=bootstrap_next), random_transition(torch.rand(4, 3, 32, 32))
+    online, target, distance = algorithm.networks.online, algorithm.networks.target, L2().distance
     with torch.no_grad():
         a, b = t.state, t.after
-        if lookahead: a, b = t.after, EPISODE.next(t.after, slow["actor"](EPISODE.planes(t.after)))
-        going = (a.step < EPISODE.steps).float(), (b.step < EPISODE.steps).float()
-        reward = (L2()(a.canvas, a.target) - L2()(b.canvas, b.target)) / game.scale
-        target = reward + 0.95**5 * slow["critic"](EPISODE.planes(b)) * going[1]
-        expected = (live["critic"](EPISODE.planes(a)) * going[0] - target * going[0]).square().mean()
-    torch.testing.assert_close(learner.losses["critic"](game, t), expected, rtol=1e-4, atol=1e-5)
+        if bootstrap_next: a, b = t.after, ENV.transition(t.after, target["actor"](ENV.observe(t.after)))
+        going_on = (a.step < ENV.steps).float(), (b.step < ENV.steps).float()
+        reward = (distance(a.canvas, a.target) - distance(b.canvas, b.target)) / algorithm.reward_scale
+        expected = reward + 0.95**5 * target["critic"](ENV.observe(b)) * going_on[1]
+        loss = (online["critic"](ENV.observe(a)) * going_on[0] - expected * going_on[0]).square().mean()
+    torch.testing.assert_close(algorithm.critic_loss(t), loss, rtol=1e-4, atol=1e-5)
 
 
-def test_a_restored_learner_goes_on_alike():
-    first, second = (Learner(new_game(rewards="mix")) for _ in range(2))
-    steps = [step_of(first.game, torch.rand(2, 3, 32, 32)) for _ in range(2)]
-    first.update(steps[0])
-    restore_learner(second, copy.deepcopy(learner_state(first)))
+def test_importance_weights_scale_the_errors_of_the_critic():
+    target = torch.rand(4, 3, 32, 32)
+    algorithm, t = new_algorithm(), random_transition(target)
+    plain = algorithm.critic_loss(t)
+    errors = algorithm.td_error
+    torch.testing.assert_close(errors.square().mean(), plain)
+    torch.testing.assert_close(algorithm.critic_loss(t._replace(weights=torch.ones(4))), plain)
+    weights = torch.tensor([1.0, 0.5, 0.25, 0.1])
+    weighted = algorithm.critic_loss(t._replace(weights=weights))
+    torch.testing.assert_close(weighted, (weights * errors.square()).mean())
+
+
+def test_a_restored_algorithm_goes_on_alike():
+    first, second = (new_algorithm(rewards="mix") for _ in range(2))
+    transitions = [random_transition(torch.rand(2, 3, 32, 32)) for _ in range(2)]
+    first.update(transitions[0])
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
     metrics = []
-    for learner in (first, second):
-        torch.manual_seed(1)                                   # draws where the gradient penalty looks
-        metrics.append(learner.update(steps[1]))
+    for algorithm in (first, second):
+        torch.manual_seed(1)                                   # draws the points of the gradient penalty
+        metrics.append(algorithm.update(transitions[1]))
     assert second.updates == 2 and metrics[0] == metrics[1]
 
 
 def smallest(preset, **choices):
-    "A session of a preset at smoke size on built-in birds, its ring filled as far as the preset's warm-up says."
+    "A session of a preset at smoke size on built-in birds, its buffer filled as far as the preset says."
     config = configure(preset, smoke=True, dataset="birds", source="builtin", device="cpu", **choices)
     session = Session(config)
-    collect(session, config.collection.learning_starts)
+    session.collect(config.collection.learning_starts)
     return session
 
 
 def updates(session, count=1):
     "Every metric of so many updates is finite, and the actor has moved."
-    before = values(session.players.live["actor"])
+    before = values(session.algorithm.networks.online["actor"])
     for _ in range(count):
-        assert all(x.isfinite() for x in learn(session).values())
-    assert not same(before, values(session.players.live["actor"]))
+        session.prepare()
+        assert all(x.isfinite() for x in session.algorithm.update(session.next_batch()).values())
+    assert not same(before, values(session.algorithm.networks.online["actor"]))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -154,33 +166,73 @@ def test_every_preset_takes_an_update(preset):
     updates(smallest(preset))
 
 
-@pytest.mark.parametrize("reward", ["l2", "wgan", "mix", "warm"])
-def test_every_reward_takes_updates(reward):
-    session = smallest("small", reward=reward)
+@pytest.mark.parametrize("rewards", ["l2", "wgan", "mix", "warm"])
+def test_every_reward_takes_updates(rewards):
+    session = smallest("small", rewards=rewards)
     updates(session, 3)                                        # one before the change of reward, one in it, one after
-    assert set(session.scales) == ({"l2", "wgan"} if reward in ("mix", "warm") else {reward})
-    updates(smallest("paper", reward=reward))
+    assert set(session.scales) == {"l2": {"l2"}, "wgan": {"adversarial"}}.get(rewards, {"l2", "adversarial"})
+    updates(smallest("paper", rewards=rewards))
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_one_picture_can_be_learned(algorithm):
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_one_picture_can_be_learned(name):
     bird = torch.as_tensor(draw_images("birds", [3], (32, 32))).float() / 255
-    free = algorithm != "model"                                # a critic must see strokes of many kinds first: noise
+    free = not ALGORITHMS[name].model_based                    # its critic must see many kinds of strokes first: noise
     if free: seed_everything(1)                                # without the renderer not every seed gets anywhere
-    learner = Learner(new_game(algorithm, scale=0.2, bootstrap_next=False, actor_lr=3e-4 if free else 1e-3))
-    game, errors = learner.game, []
-    pool = Collector(EPISODE, lambda n, _: EPISODE.reset(bird.expand(n, -1, -1, -1)), 8, torch.Generator().manual_seed(0))
+    algorithm, errors = new_algorithm(name, scale=0.2, actor_lr=(3e-4, 3e-4) if free else (1e-3, 1e-3)), []
+    def start(n, _): return ENV.reset(bird.expand(n, -1, -1, -1))
+    collector = Collector(ENV, start, 8, torch.Generator().manual_seed(0))
 
     def error():
-        *_, (state, _) = rollout(EPISODE, lambda s: act(game, s), bird)
-        return L2()(state.canvas, bird).item()
+        *_, (state, _) = rollout(ENV, algorithm.select_action, bird)
+        return L2().distance(state.canvas, bird).item()
 
     def policy(state):
-        action = act(game, state)
+        action = algorithm.select_action(state)
         return (action + 0.3 * free * torch.randn(action.shape)).clamp(0, 1)
 
     for _ in range(3):
         errors.append(error())
-        for _ in range(12 if free else 8): learner.update(pool.advance(policy))
+        for _ in range(12 if free else 8): algorithm.update(collector.collect(policy))
     errors.append(error())
     assert min(errors) < (0.95 if free else 0.3) * errors[0], errors
+
+
+TINY = dict(smoke=True, device="cpu", evaluate_every=1)
+LOOPS = {"the step just taken": dict(rewards="warm"), "a buffer": dict(rewards="mix", buffer_episodes=130),
+         "a guided agent": dict(preset="guided", observe_focus=False, focus_weight=0.0, rewards="wgan")}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_train_is_collect_prepare_sample_update(name, tmp_path):
+    "The rows that `train` logs are those of its loop written out, bit for bit."
+    config = replace_options(configure(**TINY | LOOPS[name], out_dir=str(tmp_path)), evaluate_every=1)
+    rows = train(config, say=lambda _: None).rows
+    session = Session(config)
+    session.collect(config.collection.learning_starts)
+    for row in rows:
+        if session.buffer is not None: session.collect(config.collection.collect_steps)
+        session.prepare()
+        metrics = session.algorithm.update(session.next_batch())
+        assert row["step"] == session.algorithm.updates and set(metrics) < set(row)
+        assert {key: float(value) for key, value in metrics.items()} == {key: row[key] for key in metrics}
+    assert len(rows) == config.learning.updates
+
+
+@pytest.mark.parametrize("bootstrap_next", [False, True])
+def test_a_buffer_gives_the_batch_that_the_collector_gave(bootstrap_next):
+    "Within the rounding to bytes the update is the same."
+    algorithm, twin = (new_algorithm(bootstrap_next=bootstrap_next, scale=0.2) for _ in range(2))
+    twin.load_state_dict(copy.deepcopy(algorithm.state_dict()))
+    def start(n, g): return ENV.reset(torch.rand(n, 3, 1, 1, generator=g).expand(n, 3, 32, 32))
+    collector, buffer = Collector(ENV, start, 4, torch.Generator().manual_seed(0)), EpisodeBuffer(ENV, (32, 32), 9, 4)
+    for _ in range(3):
+        taken = collector.steps_taken.clone()
+        t = collector.collect(algorithm.select_action)
+        buffer.add(t, taken)
+    stored = buffer.get(buffer.row, taken)
+    for name, x in t.state.tensors().items():
+        torch.testing.assert_close(stored.state.tensors()[name], x, rtol=0, atol=0.5 / 255 + 1e-6)
+    assert torch.equal(stored.action, t.action) and torch.equal(stored.terminated, t.terminated)
+    one, other = algorithm.update(t), twin.update(stored)
+    for name in one: torch.testing.assert_close(one[name], other[name], rtol=0.1, atol=0.02)

@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgpaint.agent.config import PRESETS
-from sgpaint.agent.networks import Actor, Critic, Discriminator, TReLU, count, fold, macs
+from sgpaint.agent.networks import NETWORKS, Actor, Critic, Discriminator, TReLU, count_parameters, fold, macs
 from sgpaint.agent.environment import coordinates
 
 
@@ -28,18 +27,18 @@ def test_trelu_is_a_maximum(alpha, x):
 
 
 @settings(max_examples=8)
-@given(preset=st.sampled_from(sorted(PRESETS)), rows=st.integers(1, 3), columns=st.integers(1, 3))
+@given(preset=st.sampled_from(sorted(NETWORKS)), rows=st.integers(1, 3), columns=st.integers(1, 3))
 def test_any_size_the_networks_can_halve(preset, rows, columns):
     size = (32 * rows, 32 * columns)
     assert Actor(preset, 26).eval()(torch.rand(2, 9, *size)).shape == (2, 26)
-    assert Critic(preset, planes=12)(torch.rand(2, 12, *size)).shape == (2,)
+    assert Critic(preset, channels=12)(torch.rand(2, 12, *size)).shape == (2,)
     patches = Critic(preset, actions=26, patch=True)
     stride = patches.spec.stride
     assert patches(torch.rand(2, 9, *size), torch.rand(2, 26)).shape == (2, size[0] // stride, size[1] // stride)
     assert Discriminator(preset)(*torch.rand(2, 2, 3, *size)).shape == (2,)
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(NETWORKS))
 def test_every_parameter_gets_a_gradient(preset):
     nets = [
         (Actor(preset), (torch.rand(3, 9, 64, 64),)),
@@ -63,14 +62,14 @@ def test_a_target_network_is_a_deep_copy(net):
 
 def test_group_norm_does_not_look_at_its_neighbours():
     x = torch.rand(4, 9, 32, 32)
-    for preset in PRESETS:
+    for preset in NETWORKS:
         actor = Actor(preset, norm="group")
         assert torch.allclose(actor(x)[:1], actor(x[:1]), atol=1e-5)
     with pytest.raises(ValueError, match="expected 'batch' or 'group'"):
         Actor("paper", norm="weight")
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(NETWORKS))
 def test_a_folded_actor_answers_alike(preset):
     torch.manual_seed(0)
     actor = Actor(preset, 13)
@@ -83,17 +82,18 @@ def test_a_folded_actor_answers_alike(preset):
 
 
 def test_the_published_counts():
-    found = {
-        "actor": (count(Actor("paper")), macs(Actor("paper").eval(), torch.rand(1, 9, 128, 128))),
-        "critic": (count(Critic("paper", planes=12)), macs(Critic("paper", planes=12), torch.rand(1, 12, 128, 128))),
-        "discriminator": (count(Discriminator()), macs(Discriminator(), *torch.rand(2, 1, 3, 128, 128))),
+    nets = {
+        "actor": (Actor("paper").eval(), torch.rand(1, 9, 128, 128)),
+        "critic": (Critic("paper", channels=12), torch.rand(1, 12, 128, 128)),
+        "discriminator": (Discriminator(), *torch.rand(2, 1, 3, 128, 128)),
     }
-    rounded = {name: (round(n / 1e6, 2), round(m / 1e6)) for name, (n, m) in found.items()}
+    rounded = {name: (round(count_parameters(net) / 1e6, 2), round(macs(net, *inputs) / 1e6))
+               for name, (net, *inputs) in nets.items()}
     assert rounded == {"actor": (11.21, 579), "critic": (11.18, 586), "discriminator": (0.27, 49)}
-    assert count(Actor("small")) <= 5e6 and count(Critic("small", planes=12)) <= 5e6
+    assert count_parameters(Actor("small")) <= 5e6 and count_parameters(Critic("small", channels=12)) <= 5e6
 
 
-@pytest.mark.parametrize("planes", [torch.rand(9, 64, 64), torch.rand(1, 12, 64, 64), torch.rand(1, 9, 64, 50)])
-def test_what_a_network_cannot_read_is_refused(planes):
+@pytest.mark.parametrize("observation", [torch.rand(9, 64, 64), torch.rand(1, 12, 64, 64), torch.rand(1, 9, 64, 50)])
+def test_what_a_network_cannot_read_is_refused(observation):
     with pytest.raises(ValueError, match="expected"):
-        Actor("small")(planes)
+        Actor("small")(observation)

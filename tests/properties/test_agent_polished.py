@@ -1,10 +1,10 @@
-"An agent and a gradient that take turns: any shape of picture, any number of strokes, the same twice."
+"An agent and a gradient take turns: any shape of picture, any number of strokes, the same twice."
 import pytest
 import torch
 
 from sgpaint.agent.trained import Agent, paint_polished, paint_with, shipped_agent
 from sgpaint.agent.config import build_env, configure
-from sgpaint.agent.training import build_players
+from sgpaint.agent.algorithms import ALGORITHMS
 from sgpaint.scene.procedural import draw
 
 
@@ -36,6 +36,6 @@ def test_steps_may_be_none_and_counts_are_checked():
 def test_a_guided_agent_is_refused():
     config = configure("guided", smoke=True)
     env = build_env(config)
-    agent = Agent(build_players(config, env).live["actor"].eval(), env, config)
+    agent = Agent(ALGORITHMS[config.learning.algorithm].build_actor(env, config.learning).eval(), env, config)
     with pytest.raises(ValueError, match="without guidance; use paint_with"):
         paint_polished(agent, torch.rand(3, 32, 32))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from sgpaint.agent import discriminators
+from sgpaint.agent.discriminators import gradient_penalty, wgan_critic_loss
+from sgpaint.agent.rewards import Adversarial
 from sgpaint.lab import chart, measure, show
 
 seeds = st.integers(0, 2**31)
@@ -80,7 +81,7 @@ def test_measures_refuse_shapes(wrong):
 def test_penalty_of_a_linear_critic(seed, batch, width):
     w = (noise(seed, width) + 0.1).requires_grad_()
     real, fake = noise(seed + 1, batch, width), noise(seed + 2, batch, width)
-    penalty = discriminators.gradient_penalty(lambda x: (x @ w)[:, None], real, fake)
+    penalty = gradient_penalty(lambda x: (x @ w)[:, None], real, fake)
     norm = w.detach().norm()
     torch.testing.assert_close(penalty.detach(), (norm - 1) ** 2, rtol=1e-4, atol=1e-6)
     penalty.backward()
@@ -89,8 +90,7 @@ def test_penalty_of_a_linear_critic(seed, batch, width):
 
 def test_penalty_of_a_quadratic_critic_by_sample():
     real, fake = noise(1, 64, 3), noise(2, 64, 3)
-    generator = torch.Generator().manual_seed(3)
-    penalty = discriminators.gradient_penalty(lambda x: x.square().sum(1) / 2, real, fake, generator)
+    penalty = gradient_penalty(lambda x: x.square().sum(1) / 2, real, fake, torch.Generator().manual_seed(3))
     share = torch.rand(64, 1, generator=torch.Generator().manual_seed(3))
     point = share * real + (1 - share) * fake
     torch.testing.assert_close(penalty.detach(), (point.norm(dim=1) - 1).square().mean())
@@ -99,19 +99,19 @@ def test_penalty_of_a_quadratic_critic_by_sample():
 def test_penalty_works_without_gradients_around_it_and_leaves_the_samples_alone():
     real = noise(1, 2, 3, 4, 4).requires_grad_()
     with torch.no_grad():
-        penalty = discriminators.gradient_penalty(lambda x: x.flatten(1).sum(1), real, torch.zeros(2, 3, 4, 4))
+        penalty = gradient_penalty(lambda x: x.flatten(1).sum(1), real, torch.zeros(2, 3, 4, 4))
     assert penalty.item() == pytest.approx((math.sqrt(48) - 1) ** 2, rel=1e-5) and real.grad is None
-    with pytest.raises(ValueError, match="one shape"): discriminators.gradient_penalty(lambda x: x, real, real[:1])
+    with pytest.raises(ValueError, match="one shape"): gradient_penalty(lambda x: x, real, real[:1])
 
 
 def test_distance_is_zero_at_the_target_and_rewards_point_there():
-    def network(canvas, target): return -(canvas - target).abs().flatten(1).mean(1)
-    score, image = discriminators.WGANGP().score, noise(5, 3, 3, 6, 6)
-    def distance(canvas): return score(network, image, image) - score(network, canvas, image)
-    assert distance(image).abs().max() == 0
-    steps = [distance(t * image) for t in (0, 0.3, 0.6, 1.0)]
+    def score(canvas, target): return -(canvas - target).abs().flatten(1).mean(1)
+    distance = Adversarial(score).distance
+    image, blank = noise(5, 3, 3, 6, 6), torch.zeros(3, 3, 6, 6)
+    assert distance(image, image).abs().max() == 0
+    steps = [distance(blank + t * image, image) for t in (0, 0.3, 0.6, 1.0)]
     assert all((a - b > 0).all() for a, b in zip(steps, steps[1:], strict=False))
-    assert discriminators.wgan_critic_loss(torch.tensor([3.0, 1.0]), torch.tensor([0.5])).item() == -1.5
+    assert wgan_critic_loss(torch.tensor([3.0, 1.0]), torch.tensor([0.5])).item() == -1.5
 
 
 @given(seeds)
