@@ -28,5 +28,5 @@ def test_all_of_them_are_small_and_never_pickles():
 
 
 def test_another_name_and_an_agent_that_does_not_fit_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="expected one of small"): shipped_agent("large")
+    with pytest.raises(ValueError, match="expected one of dense, small"): shipped_agent("large")
     with pytest.raises(ValueError, match="train first"): load_agent(tmp_path)
