@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .algorithms import ALGORITHMS, Learning, Networks
+from . import dense  # noqa: F401  (registers the algorithm "dense")
 from .buffers import BUFFERS
 from .discriminators import DISCRIMINATORS
 from .environment import PaintingEnv
@@ -363,6 +364,7 @@ _OURS = dict(size=128, strokes=200, bundle=10, images=20_000, updates=50_000, ba
              evaluate_every=2500, evaluate_images=400, checkpoint_every=5000)
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
+    "dense": dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0),  # a stroke proposed at every place
     "paper": _HUANG,  # H on CelebA (200 strokes)
     "paper-imagenet": _HUANG | dict(strokes=400, collect_steps=80, learning_starts=800),
     "paper-svhn": _HUANG | dict(strokes=40, collect_steps=8, learning_starts=80, updates=100_000),

@@ -67,13 +67,15 @@ def _cache() -> Path:
     return folder
 
 
-def build(folder: Path | None = None) -> Path:
-    """Compile strokes.cpp, unless a sound result is there already.
+def build(folder: Path | None = None, source: Path | None = None) -> Path:
+    """Compile strokes.cpp, or a file that includes it, unless a sound result is there already.
 
     Parameters
     ----------
     folder
         Where the library is kept; None: the user's cache.
+    source
+        A C++ file in the folder of strokes.cpp; None: strokes.cpp itself.
 
     Returns
     -------
@@ -89,11 +91,12 @@ def build(folder: Path | None = None) -> Path:
     subprocess.SubprocessError
         The compiler failed, or took too long.
     """
-    folder, command, code = folder or _cache(), _command(), SOURCE.read_bytes()
+    folder, command, source = folder or _cache(), _command(), source or SOURCE
+    code = SOURCE.read_bytes() if source == SOURCE else SOURCE.read_bytes() + source.read_bytes()
     _own(folder)
     probe = subprocess.run([*command, "-E", "-v", "-x", "c++", os.devnull], capture_output=True, text=True,
                            timeout=_SECONDS, stdin=subprocess.DEVNULL)
-    path = folder / f"strokes-{digest(code, command, probe.stderr)}.so"
+    path = folder / f"{source.stem}-{digest(code, command, probe.stderr)}.so"
     known = path.with_suffix(".digest")
     if path.exists() and known.exists():
         _own(path); _own(known)
@@ -101,7 +104,7 @@ def build(folder: Path | None = None) -> Path:
         log.warning("strokes: %s is damaged and is compiled again", path.name)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as aside:
         made, note = Path(aside, "made.so"), Path(aside, "made.digest")
-        subprocess.run([*command, "-x", "c++", str(SOURCE), "-o", str(made)], check=True, capture_output=True,
+        subprocess.run([*command, "-x", "c++", str(source), "-o", str(made)], check=True, capture_output=True,
                        text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
         made.chmod(0o700)
         note.write_text(digest(made.read_bytes()))

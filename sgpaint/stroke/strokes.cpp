@@ -88,7 +88,10 @@ static Stroke load(const Frame& f, const float* v) {
 
 // ---- which pixels of a row a stroke can touch -------------------------------------------------------------------------------
 
-// First and last column, in whole vectors of 16 pixels; false where there are none.
+// First and last column, in whole vectors of pixels; false where there are none.
+#ifndef VECTOR
+#define VECTOR 16  // pixels; a power of 2
+#endif
 static bool touched_columns(const Stroke& s, float y, int width, int& first, int& last) {
   if (!(y > s.top && y < s.bottom)) return false;
   float low = 1e9f, high = -1e9f;
@@ -103,7 +106,7 @@ static bool touched_columns(const Stroke& s, float y, int width, int& first, int
   first = low > 0 ? (low < width ? int(low) : width) : 0;
   last = high < width ? (high > 0 ? int(high) + 1 : 0) : width;
   if (first >= last) return false;
-  first &= ~15; last = std::min(width, (last + 15) & ~15);
+  first &= ~(VECTOR - 1); last = std::min(width, (last + VECTOR - 1) & ~(VECTOR - 1));
   return true;
 }
 

@@ -65,7 +65,7 @@ class StopAt(Callback):
 @pytest.mark.parametrize("name", [*OURS, "two-critics"])
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(name, theirs, tmp_path, monkeypatch):
     monkeypatch.setenv("SGPAINT_EAGER", "1")
-    rewards = "l2" if name == "patchq" else "mix"
+    rewards = "l2" if name in ("patchq", "dense") else "mix"
 
     def rows(folder, stops=()):
         config = configure(smoke=True, device="cpu", algorithm=name, rewards=rewards, noise=0.1, buffer_episodes=130,

@@ -1,0 +1,161 @@
+"""The gain of a stroke: by how much the weighted squared error falls when it alone is painted, with its best colour.
+
+A plain module with a plain C++ file beside it, gains.cpp, which `native.build` compiles; without a compiler, on a GPU and
+within `with eager():` the same numbers come from tensor operations.
+
+>>> import torch
+>>> from sgpaint.stroke.primitive import random_strokes
+>>> target = torch.full((1, 3, 32, 32), 0.8)
+>>> state = WeightedCanvas(torch.zeros_like(target), target, torch.ones_like(target[:, :1]))
+>>> gain, colour, _ = stroke_gains(state, random_strokes(4))
+>>> tuple(gain.shape), tuple(colour.shape)
+((1, 4), (1, 4, 3))
+"""
+import ctypes
+import functools
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..lab.machine import log
+from . import native
+from .blend import paint
+from .distance import TINY
+from .exact import alpha as stroke_alpha
+
+SOURCE = native.SOURCE.with_name("gains.cpp")
+_NO_PAINT = 1e-9  # below so many weighted pixels the colour of a stroke does not matter
+
+
+@dataclass(frozen=True)
+class WeightedCanvas:
+    """Canvases on the way to their targets, and how much an error counts at each pixel.
+
+    Attributes
+    ----------
+    canvas, target
+        Pictures (B, 3, H, W), float32 in [0, 1].
+    weight
+        (B, 1, H, W), 0 or more; 1 everywhere: the plain squared error.
+    """
+
+    canvas: Tensor
+    target: Tensor
+    weight: Tensor
+
+    @functools.cached_property
+    def planes(self) -> Tensor:
+        "(B, 9, H, W): weight, canvas, difference to the target, and two sums of products over the colours."
+        canvas, left = self.canvas, self.target - self.canvas
+        return torch.cat([self.weight, canvas, left, (left * canvas).sum(1, True), (canvas * canvas).sum(1, True)], 1).contiguous()
+
+    def error(self) -> Tensor:
+        "The weighted squared error (B,), summed over pixels and colours."
+        return ((self.target - self.canvas).square() * self.weight).flatten(1).sum(1)
+
+    def after(self, strokes: Tensor) -> "WeightedCanvas":
+        "The same after Bézier strokes (B, N, 13); differentiable."
+        return WeightedCanvas(paint(self.canvas, strokes), self.target, self.weight)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    "The compiled gains.cpp, or None where it cannot be had; a log line says so."
+    try:
+        found = ctypes.CDLL(str(native.build(source=SOURCE)))
+        found.gains  # noqa: B018  (AttributeError where it is other code)
+        return found
+    except (OSError, ValueError, RuntimeError, AttributeError, subprocess.SubprocessError) as error:
+        log.warning("gains: eager, because compiling failed: %s", (str(error) or type(error).__name__).splitlines()[0][:300])
+        return None
+
+
+@torch.compiler.disable
+@torch.no_grad()
+def stroke_gains(state: WeightedCanvas, strokes: Tensor, gradient: bool = False, solve_colour: bool = True,
+                 ) -> tuple[Tensor, Tensor, Tensor]:
+    """The gain of each stroke, painted alone.
+
+    Parameters
+    ----------
+    state
+        What they are painted on.
+    strokes
+        Bézier strokes (B, N, 13).
+    gradient
+        Whether the derivative of the gain is wanted.
+    solve_colour
+        True: each stroke takes the colour of least squares, clamped to [0, 1]. False: its own.
+
+    Returns
+    -------
+    gain : Tensor
+        (B, N), the fall of `WeightedCanvas.error`.
+    colour : Tensor
+        (B, N, 3), the colours that were used.
+    gradient : Tensor
+        (B, N, 13), of each gain in its stroke; its first ten columns count. (B, N, 0) where it was not wanted.
+
+    Notes
+    -----
+    With alpha a, weight w, canvas c, target t and colour k a stroke changes the canvas by a (k - c), so the gain is the
+    sum of w a (k - c) (2 (t - c) - a (k - c)), and k = sum(w a (t - c + a c)) / sum(w a a) makes it largest. There the
+    derivative in the other numbers is the partial one (envelope theorem).
+    """
+    strokes = strokes.detach().contiguous()
+    (b, n, p), (h, w) = strokes.shape, state.canvas.shape[-2:]
+    library = _library() if native.ready(strokes) else None
+    if library is None: return _gains_by_tensors(state, strokes, gradient, solve_colour)
+    frame = native._Frame(0, n, p, 3, h, w, 0, 0, 1.0, TINY * min(h, w) ** 2)
+    colour, gain = strokes[..., -3:].clone(memory_format=torch.contiguous_format), torch.empty(b, n)
+    grad = torch.zeros_like(strokes) if gradient else None
+    address: Any = native._address
+    library.gains(ctypes.byref(frame), b, address(strokes), address(state.planes), int(solve_colour), address(colour),
+                  address(gain), address(grad), torch.get_num_threads())
+    return gain, colour, strokes[..., :0] if grad is None else grad
+
+
+def _gains_by_tensors(state: WeightedCanvas, strokes: Tensor, gradient: bool, solve_colour: bool) -> tuple[Tensor, Tensor, Tensor]:
+    "`stroke_gains` by tensor operations, on any device."
+    with torch.enable_grad():
+        strokes = strokes.requires_grad_(gradient)
+        a = stroke_alpha(strokes, (state.canvas.shape[-2], state.canvas.shape[-1])).flatten(2)
+        weight, canvas, left = (x.flatten(2) for x in (state.weight, state.canvas, state.target - state.canvas))
+        with torch.no_grad():
+            aw, aa = a * weight, a * a * weight
+            area = aa.sum(-1, True)
+            best = torch.where(area > _NO_PAINT, (aw @ left.mT + aa @ canvas.mT) / area.clamp_min(_NO_PAINT), 0.5)
+            colour = best.clamp(0, 1) if solve_colour else strokes[..., -3:]
+        shift = colour[..., None] - canvas[:, None]
+        gain = (weight[:, None] * a[:, :, None] * shift * (2 * left[:, None] - a[:, :, None] * shift)).sum((-2, -1))
+        grad = torch.autograd.grad(gain.sum(), strokes)[0] if gradient else strokes[..., :0]
+    return gain.detach(), colour.detach(), grad.detach()
+
+
+class _Gains(torch.autograd.Function):
+    "`stroke_gains` as a differentiable operation."
+    @staticmethod
+    def forward(ctx: Any, strokes: Tensor, state: WeightedCanvas) -> tuple[Tensor, Tensor]:
+        gain, colour, grad = stroke_gains(state, strokes, gradient=True)
+        ctx.save_for_backward(grad)
+        ctx.mark_non_differentiable(colour)
+        return gain, colour
+
+    @staticmethod
+    def backward(ctx: Any, pull: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        return pull[..., None] * ctx.saved_tensors[0], None
+
+
+def differentiable_gains(state: WeightedCanvas, strokes: Tensor) -> tuple[Tensor, Tensor]:
+    """Gains (B, N) that can be differentiated in the strokes (B, N, 13), and their best colours (B, N, 3).
+
+    Parameters
+    ----------
+    state, strokes
+        As for `stroke_gains`.
+    """
+    gain, colour = _Gains.apply(strokes, state)
+    return gain, colour
