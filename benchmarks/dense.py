@@ -1,4 +1,4 @@
-"""The agent `dense` of the package on held-out built-in scenes, and its untrained control: python benchmarks/dense.py [PICTURES]."""
+"""The agent `dense` on held-out built-in scenes, and its untrained control: python benchmarks/dense.py [PICTURES]."""
 import sys
 import time
 from dataclasses import replace
