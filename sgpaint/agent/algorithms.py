@@ -74,7 +74,8 @@ def value_target(reward: Tensor, next_value: Tensor, terminated: Tensor, discoun
 # %% ../../nbs/agent/08_algorithms.ipynb #55d4de53
 @torch.no_grad()
 def soft_update(target: nn.Module, online: nn.Module, rate: float) -> None:
-    "Move every parameter and buffer of the target network a share `rate` of the way to the online one, in place (H-11)."
+    """Move every parameter and buffer of the target network a share `rate` of the way to the online one, in
+    place (H-11)."""
     both = list(zip(target.state_dict().values(), online.state_dict().values(), strict=True))
     moving = [(old, new) for old, new in both if old.is_floating_point()]
     torch._foreach_lerp_([old for old, _ in moving], [new for _, new in moving], rate)  # all in a few launches
@@ -133,7 +134,8 @@ class Learning:
     max_grad_norm
         Largest gradient norm of actor and critic; 0: no clipping.
     bootstrap_next
-        Target of the model-based critic: True, one step further with the target actor (H's code); False, the stored step.
+        Target of the model-based critic: True, one step further with the target actor (H's code); False, the stored
+        step.
     previous_canvas
         The model-based critic also observes the canvas before the last bundle (C4).
     normalise_rewards
@@ -204,7 +206,9 @@ def _adam(net: nn.Module, rate: float, betas: tuple[float, float]) -> torch.opti
     "Adam; on a GPU in one launch, and with a rate in a tensor, which a CUDA graph reads anew."
     device = next(net.parameters()).device
     if device.type != "cuda": return torch.optim.Adam(net.parameters(), rate, betas=betas)
-    return torch.optim.Adam(net.parameters(), torch.tensor(rate, device=device), betas=betas, fused=True, capturable=True)
+    return torch.optim.Adam(
+        net.parameters(), torch.tensor(rate, device=device), betas=betas, fused=True, capturable=True
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -260,8 +264,10 @@ class Algorithm:
         self.td_error: Tensor | None = None
         self.discount = bundle_discount(learning.gamma, env.bundle)
         self.objective = DISCRIMINATORS[learning.discriminator]
-        self.optimizers = {name: _adam(net, learning.learning_rate(name, 0), (0.5, 0.999) if "discriminator" in name else (0.9, 0.999))
-                           for name, net in networks.online.items()}  # H Tables 1 and 2
+        self.optimizers = {
+            name: _adam(net, learning.learning_rate(name, 0), (0.5, 0.999) if "discriminator" in name else (0.9, 0.999))
+            for name, net in networks.online.items()
+        }  # H Tables 1 and 2
         # a discriminator is never compiled: its penalty differentiates twice
         kinds = {"": networks.online, "target ": networks.target} if compile_networks else {}
         self.compiled = {prefix + name: compiled(nets[name], prefix + name) for prefix, nets in kinds.items()
@@ -295,7 +301,9 @@ class Algorithm:
         """
         critic, actor = cls.build_critic(env, learning), cls.build_actor(env, learning)
         objective = DISCRIMINATORS[learning.discriminator]
-        return Networks(actor=actor, critic=critic, **{name: objective.network(learning.network) for name in discriminators})
+        return Networks(
+            actor=actor, critic=critic, **{name: objective.network(learning.network) for name in discriminators}
+        )
 
     def forward(self, name: str, *inputs: Tensor, target: bool = False) -> Tensor:
         "One forward pass of an online or of a target network, in float32."
@@ -344,7 +352,9 @@ class Algorithm:
 
     def foreground_discriminator_loss(self, t: Transition) -> Tensor:
         "The same for the object alone, in its frame (SG-46)."
-        canvas, target = through_mask([t.after.canvas, t.after.target], require_guidance(t.after.guidance), self.aligned)
+        canvas, target = through_mask(
+            [t.after.canvas, t.after.target], require_guidance(t.after.guidance), self.aligned
+        )
         return self.objective.loss(self.networks.online["foreground_discriminator"], canvas, target)
 
     def losses(self) -> dict[str, Callable[[Transition], Tensor]]:
@@ -416,7 +426,11 @@ def _step_tensors(key: tuple, **tensors: Tensor) -> dict[str, Tensor]:
     "`Algorithm.step` on a batch given as tensors by name."
     state = State.of(tensors)
     after = replace(state, canvas=tensors["after"], step=state.step + 1)
-    return key[0].step(Transition(state, tensors["action"], after, tensors["terminated"], tensors.get("indices"), tensors.get("weights")))
+    return key[0].step(
+        Transition(
+            state, tensors["action"], after, tensors["terminated"], tensors.get("indices"), tensors.get("weights")
+        )
+    )
 
 # %% ../../nbs/agent/08_algorithms.ipynb #9fdc658c
 def _broken_rules(name: str, kind: Any) -> Iterator[str]:
@@ -424,8 +438,18 @@ def _broken_rules(name: str, kind: Any) -> Iterator[str]:
     if not isinstance(kind, type):
         yield "expected a class, such as a subclass of Algorithm"
         return
-    for method in ("build_actor", "build_networks", "select_action", "set_learning_rates", "step", "update", "state_dict", "load_state_dict"):
-        if not callable(getattr(kind, method, None)): yield f"expected a method `{method}`; a subclass of Algorithm has it"
+    for method in (
+        "build_actor",
+        "build_networks",
+        "select_action",
+        "set_learning_rates",
+        "step",
+        "update",
+        "state_dict",
+        "load_state_dict",
+    ):
+        if not callable(getattr(kind, method, None)):
+            yield f"expected a method `{method}`; a subclass of Algorithm has it"
     own = any(getattr(kind, method, None) is not getattr(Algorithm, method) for method in ("losses", "step", "update"))
     for method in ("critic_loss", "actor_loss"):
         if not own and getattr(kind, method) is getattr(Algorithm, method): yield f"expected a method `{method}(t)`"
@@ -478,7 +502,8 @@ class PatchQ(DDPG):
 
 @ALGORITHMS.register("model-based")
 class ModelBasedDDPG(Algorithm):
-    "DDPG through the renderer: the reward of the actor's action is exact, and the critic is V(s) (H Eq 3, SG Eq 17, 18)."
+    """DDPG through the renderer: the reward of the actor's action is exact, and the critic is V(s) (H Eq 3, SG
+    Eq 17, 18)."""
 
     name = "model-based"
     model_based = True
@@ -509,7 +534,10 @@ class ModelBasedDDPG(Algorithm):
 def _failed_trials(kind: type[Algorithm], updates: int) -> Iterator[str]:
     "A sentence for each rule that an algorithm breaks when it learns one picture."
     if not kind.name: yield "expected a name"
-    env, learning = PaintingEnv(strokes=20), Learning(algorithm=kind.name, actor_lr=(1e-3, 1e-3), critic_lr=(1e-3, 1e-3), max_grad_norm=1.0)
+    env, learning = (
+        PaintingEnv(strokes=20),
+        Learning(algorithm=kind.name, actor_lr=(1e-3, 1e-3), critic_lr=(1e-3, 1e-3), max_grad_norm=1.0),
+    )
     y, x = torch.meshgrid(*[(torch.arange(32) + 0.5) / 32] * 2, indexing="ij")
     disc = ((x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.08).float()
     picture = torch.stack([0.8 * disc + 0.1, 0.6 * disc + 0.3 * (1 - disc), 0.7 * (1 - disc)])[None]
@@ -526,7 +554,8 @@ def _failed_trials(kind: type[Algorithm], updates: int) -> Iterator[str]:
         noise = 0.1 * torch.randn(len(state), env.action_size, generator=generator)
         return (algorithm.select_action(state) + noise).clamp(0, 1)
     action = algorithm.select_action(start(3, generator))
-    if tuple(action.shape) != (3, env.action_size) or action.requires_grad: yield f"select_action: expected actions (3, {env.action_size}) without gradient, got {tuple(action.shape)}"
+    if tuple(action.shape) != (3, env.action_size) or action.requires_grad:
+        yield f"select_action: expected actions (3, {env.action_size}) without gradient, got {tuple(action.shape)}"
     if not env.action_space.contains(action): yield "select_action: expected actions in [0, 1]"
     collector = Collector(env, start, 8, generator)
     first, losses = error(algorithm), []
@@ -535,9 +564,12 @@ def _failed_trials(kind: type[Algorithm], updates: int) -> Iterator[str]:
         metrics = algorithm.update(batch)
         if not all(bool(x.isfinite()) for x in metrics.values()): yield f"expected finite metrics, got {metrics}"
         losses.append(float(metrics.get("critic_loss", torch.zeros(()))))
-    if algorithm.updates != updates: yield f"expected {updates} updates to be counted in `updates`, got {algorithm.updates}"
-    if kind.model_based and not error(algorithm) < first * 2 / 3: yield f"expected one picture to be learned: error {first:.4f}, after {updates} updates {error(algorithm):.4f}"
-    if not kind.model_based and not sum(losses[-10:]) < sum(losses[:10]): yield "expected the critic's loss to fall on one picture"
+    if algorithm.updates != updates:
+        yield f"expected {updates} updates to be counted in `updates`, got {algorithm.updates}"
+    if kind.model_based and not error(algorithm) < first * 2 / 3:
+        yield f"expected one picture to be learned: error {first:.4f}, after {updates} updates {error(algorithm):.4f}"
+    if not kind.model_based and not sum(losses[-10:]) < sum(losses[:10]):
+        yield "expected the critic's loss to fall on one picture"
     twin = make()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.save(Path(folder, "algorithm"), algorithm.state_dict())
@@ -546,7 +578,8 @@ def _failed_trials(kind: type[Algorithm], updates: int) -> Iterator[str]:
     one = algorithm.update(batch)
     torch.set_rng_state(random)
     other = twin.update(batch)
-    if any(not torch.equal(one[name], other[name]) for name in one): yield "expected the same update after load_state_dict"
+    if any(not torch.equal(one[name], other[name]) for name in one):
+        yield "expected the same update after load_state_dict"
     pairs = zip(algorithm.networks.state_dict().values(), twin.networks.state_dict().values(), strict=True)
     if any(not torch.equal(a, b) for a, b in pairs): yield "expected the same networks after the same update"
 

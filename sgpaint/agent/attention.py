@@ -56,7 +56,9 @@ def downsample(observation: Tensor) -> Tensor:
     height, width = observation.shape[-2:]
     short = min(height, width)
     if short <= MAX_SIDE: return observation
-    return F.adaptive_avg_pool2d(observation, (MAX_SIDE * height // short // 16 * 16, MAX_SIDE * width // short // 16 * 16))
+    return F.adaptive_avg_pool2d(
+        observation, (MAX_SIDE * height // short // 16 * 16, MAX_SIDE * width // short // 16 * 16)
+    )
 
 # %% ../../nbs/agent/04_attention.ipynb #c101d361
 def attend(attention: Tensor, features: Tensor) -> Tensor:
@@ -84,7 +86,8 @@ def logit(x: Tensor) -> Tensor:
 # %% ../../nbs/agent/04_attention.ipynb #c24b2920
 @torch.no_grad()
 def init_shift(layer: nn.Linear, columns: tuple[str, ...]) -> None:
-    "Initialise the last layer with small shifts: strokes as long as a quarter of the picture, thin (r) and rather opaque (a)."
+    """Initialise the last layer with small shifts: strokes as long as a quarter of the picture, thin (r) and
+    rather opaque (a)."""
     first = {"x0": -0.6, "x2": 0.6, "r0": -1.0, "r2": -1.0, "a0": 1.0, "a2": 1.0}
     bias = [first.get(name, 0.0) for name in columns]
     layer.weight.mul_(0.3)
@@ -193,7 +196,8 @@ class AttentionActor(nn.Module):
         self.stroke_head = nn.Sequential(first, nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), last)
 
     def forward(self, observation: Tensor) -> Tensor:
-        "(B, channels, H, W), sides up to MAX_SIDE divisible by 16, larger ones any; to (B, bundle · columns) in (0, 1)."
+        """(B, channels, H, W), sides up to MAX_SIDE divisible by 16, larger ones any; to (B, bundle · columns)
+        in (0, 1)."""
         observation = downsample(observation)
         check_observation(observation, self.channels, 16)
         places, whole = self.pyramid(observation)

@@ -112,7 +112,9 @@ class EpisodeBuffer:
         if len(step) != len(self.row): raise ValueError(f"expected {len(self.row)} environments, got {len(step)}")
         expected = torch.where(self.row < 0, 0, self.length[self.row])
         if ((step != 0) & (step != expected)).any():
-            raise ValueError(f"expected steps 0 or {expected.tolist()}, got {step.tolist()}: add every step of an environment")
+            raise ValueError(
+                f"expected steps 0 or {expected.tolist()}, got {step.tolist()}: add every step of an environment"
+            )
         new = (step == 0).nonzero()[:, 0]
         for index in new.tolist(): self._take_row(index)
         if len(new): self._begin(self.row[new], state[new.to(state.step.device, non_blocking=True)])
@@ -166,7 +168,8 @@ class EpisodeBuffer:
         Returns
         -------
         Transition
-            With `indices`, (B,) long, the places of the transitions in the buffer; `weights` is None: all count the same.
+            With `indices`, (B,) long, the places of the transitions in the buffer; `weights` is None: all count the
+            same.
 
         Raises
         ------
@@ -181,7 +184,8 @@ class EpisodeBuffer:
         return self.get(row, step, device)._replace(indices=row * self.env.steps + step)
 
     def update(self, indices: Tensor, error: Tensor) -> None:
-        """Learn how large the critic's errors (B,) at transitions `indices` (B,) were; a uniform buffer does not use it."""
+        """Learn how large the critic's errors (B,) at transitions `indices` (B,) were; not used
+        by a uniform buffer."""
 
     def state_dict(self) -> dict:
         "All that the next sample depends on: the buffer's own tensors, not copies."
@@ -230,12 +234,16 @@ def _failed_trials(kind: type) -> Iterator[str]:
     if len(batch.action) != 2000: yield f"expected 2000 transitions, got {len(batch.action)}"
     found = (batch.action[:, None] - everything[None]).abs().amax(2).amin(1)
     if found.max() > 1e-6: yield "expected samples of what was added, got others"
-    if (latest[:, None] - batch.action[None]).abs().amax(2).amin(1).max() > 1e-6: yield "expected the latest transitions among 2000 samples"
+    if (latest[:, None] - batch.action[None]).abs().amax(2).amin(1).max() > 1e-6:
+        yield "expected the latest transitions among 2000 samples"
     painted = env.transition(batch.state, batch.action).canvas
-    if (painted - batch.after.canvas).abs().max() > 0.01: yield "expected the next canvas to follow from state and action"
+    if (painted - batch.after.canvas).abs().max() > 0.01:
+        yield "expected the next canvas to follow from state and action"
     if not torch.equal(batch.after.step, batch.state.step + 1): yield "expected the next step to follow from the step"
-    if not torch.equal(batch.terminated, env.terminated(batch.after)): yield "expected `terminated` where no step is left, and nowhere else"
-    if batch.weights is not None and not ((batch.weights > 0) & (batch.weights <= 1)).all(): yield "expected importance weights in (0, 1]"
+    if not torch.equal(batch.terminated, env.terminated(batch.after)):
+        yield "expected `terminated` where no step is left, and nowhere else"
+    if batch.weights is not None and not ((batch.weights > 0) & (batch.weights <= 1)).all():
+        yield "expected importance weights in (0, 1]"
     if batch.indices is None or tuple(batch.indices.shape) != (2000,): yield "expected the index of every transition"
     again = buffer.sample(2000, torch.Generator().manual_seed(1))
     if not torch.equal(again.action, batch.action): yield "expected the same sample from the same generator"

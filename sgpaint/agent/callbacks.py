@@ -41,7 +41,8 @@ class Callback:
 def _broken_rules(name: str, kind: Any) -> Iterator[str]:
     "A sentence for each rule of the protocol that a callback breaks."
     for moment in MOMENTS:
-        if not callable(getattr(kind, moment, None)): yield f"expected a method `{moment}`; a subclass of Callback has it"
+        if not callable(getattr(kind, moment, None)):
+            yield f"expected a method `{moment}`; a subclass of Callback has it"
 
 
 CALLBACKS: Registry[type[Callback]] = Registry("callback", _broken_rules)
@@ -96,7 +97,9 @@ class Checkpoint(Callback):
         machine, updates = session.config.machine, session.algorithm.updates
         by_count = machine.checkpoint_every and updates % machine.checkpoint_every == 0
         alone = session.accelerator.num_processes == 1
-        by_clock = alone and machine.checkpoint_minutes and time.monotonic() - self.saved_at > 60 * machine.checkpoint_minutes
+        by_clock = (
+            alone and machine.checkpoint_minutes and time.monotonic() - self.saved_at > 60 * machine.checkpoint_minutes
+        )
         if not (by_count or by_clock or session.last or session.stopping): return
         session.save_checkpoint()
         self.saved_at = time.monotonic()
@@ -144,7 +147,8 @@ def _failed_trials(kind: type[Callback] | Callback, session: Any) -> Iterator[st
         try: hooks(moment, session, *more)
         except Exception as error: yield f"`{moment}` raised {type(error).__name__}: {error}"
     after = session.algorithm.networks.state_dict()
-    if any(not bool((x == after[name]).all()) for name, x in before.items()): yield "expected networks that stay as they are"
+    if any(not bool((x == after[name]).all()) for name, x in before.items()):
+        yield "expected networks that stay as they are"
     if not torch.equal(random, torch.get_rng_state()) or not torch.equal(own, generator.get_state()):
         yield "expected random numbers of the run that stay as they are; draw from a generator of your own"
 

@@ -208,12 +208,48 @@ class Machine:
 
 # %% ../../nbs/agent/09_config.ipynb #ca3cfc14
 DOORS: dict[str, Registry[Any]] = {  # fields that name a registered object
-    "dataset": DATASETS, "primitive": PRIMITIVES, "encoding": ENCODINGS, "renderer": RENDERERS, "algorithm": ALGORITHMS, "discriminator": DISCRIMINATORS,
-    "buffer": BUFFERS, "exploration": EXPLORATIONS}
-_AT_LEAST = dict.fromkeys(("strokes", "bundle", "size", "updates", "batch", "num_envs", "collect_steps", "collect_every",
-                           "evaluate_every", "evaluate_images"), 1)
-_AT_LEAST |= dict.fromkeys(("images", "warm_updates", "learning_starts", "buffer_episodes", "seed", "threads", "checkpoint_every",
-                            "checkpoint_minutes", "max_grad_norm", "noise", "foreground_strokes", "foreground_weight", "focus_weight"), 0)
+    "dataset": DATASETS,
+    "primitive": PRIMITIVES,
+    "encoding": ENCODINGS,
+    "renderer": RENDERERS,
+    "algorithm": ALGORITHMS,
+    "discriminator": DISCRIMINATORS,
+    "buffer": BUFFERS,
+    "exploration": EXPLORATIONS,
+}
+_AT_LEAST = dict.fromkeys(
+    (
+        "strokes",
+        "bundle",
+        "size",
+        "updates",
+        "batch",
+        "num_envs",
+        "collect_steps",
+        "collect_every",
+        "evaluate_every",
+        "evaluate_images",
+    ),
+    1,
+)
+_AT_LEAST |= dict.fromkeys(
+    (
+        "images",
+        "warm_updates",
+        "learning_starts",
+        "buffer_episodes",
+        "seed",
+        "threads",
+        "checkpoint_every",
+        "checkpoint_minutes",
+        "max_grad_norm",
+        "noise",
+        "foreground_strokes",
+        "foreground_weight",
+        "focus_weight",
+    ),
+    0,
+)
 
 
 @dataclass(frozen=True)
@@ -281,7 +317,11 @@ class TrainConfig:
         rewards = self.learning.rewards
         if isinstance(rewards, str):
             known = named_rewards(0)
-            if rewards not in known: yield "rewards", f"expected a known combination or {{term: weight}}, got {rewards!r}{nearest(rewards, known)}"
+            if rewards not in known:
+                yield (
+                    "rewards",
+                    f"expected a known combination or {{term: weight}}, got {rewards!r}{nearest(rewards, known)}",
+                )
             return
         for term in rewards:
             try: REWARDS[term]
@@ -298,13 +338,17 @@ class TrainConfig:
             if min(flat[name]) < 0: yield f"{name}: expected rates of 0 or more, got {flat[name]}"
         if not isinstance(self.learning.rewards, str):
             if not self.learning.rewards: yield "rewards: expected at least one term, got none"
-            wrong = [sentence for term, weight in self.learning.rewards.items() for sentence in check_weight(term, weight)]
+            wrong = [
+                sentence for term, weight in self.learning.rewards.items() for sentence in check_weight(term, weight)
+            ]
             yield from wrong or self._never_zero()
 
     def _never_zero(self) -> Iterator[str]:
         "A sentence where no reward term has a weight above 0 at an update of this run."
         last = self.learning.updates
-        points = {int(u) for weight in self.base_rewards.values() if not isinstance(weight, int | float) for u, _ in weight}
+        points = {
+            int(u) for weight in self.base_rewards.values() if not isinstance(weight, int | float) for u, _ in weight
+        }
         for update in sorted({0, last} | {u for u in points if 0 < u < last}):
             if not any(weight_at(weight, update) > 0 for weight in self.base_rewards.values()):
                 yield f"rewards: expected a weight above 0 at every update, got none at update {update}"
@@ -312,7 +356,13 @@ class TrainConfig:
 
     def _at_odds(self) -> Iterator[str]:
         "A sentence for each pair of values that exclude each other."
-        task, guidance, learning, collection, machine = self.task, self.guidance, self.learning, self.collection, self.machine
+        task, guidance, learning, collection, machine = (
+            self.task,
+            self.guidance,
+            self.learning,
+            self.collection,
+            self.machine,
+        )
         kind = ALGORITHMS[learning.algorithm]
         if task.bundle > 0 and task.strokes % task.bundle:
             yield f"strokes: expected a multiple of bundle ({task.bundle}), got {task.strokes}"
@@ -321,16 +371,19 @@ class TrainConfig:
             yield (f"buffer_episodes: expected 0 (no buffer) or more than num_envs ({collection.num_envs}), "
                    f"got {collection.buffer_episodes}")
         if collection.buffer_episodes == 0 and learning.batch > collection.num_envs:
-            yield f"batch: expected at most num_envs ({collection.num_envs}) where there is no buffer, got {learning.batch}"
+            yield (f"batch: expected at most num_envs ({collection.num_envs}) where there is no buffer, "
+                   f"got {learning.batch}")
         if kind.needs_patches and learning.rewards not in ("l2", {"l2": 1}):
             yield f"rewards: {learning.algorithm!r} needs the reward of each patch, so 'l2'; got {learning.rewards!r}"
         if kind.needs_patches and self.guided:
-            yield f"algorithm: {learning.algorithm!r} uses the squared error alone; leave guidance off, or use 'model-based'"
+            yield (f"algorithm: {learning.algorithm!r} uses the squared error alone; leave guidance off, "
+                   "or use 'model-based'")
         if learning.previous_canvas and not (learning.bootstrap_next and kind.model_based):
             yield "previous_canvas: expected bootstrap_next=True and a model-based algorithm with it"
         known = ENCODINGS[task.encoding].primitives
         if known and task.primitive not in known:
-            yield f"encoding: {task.encoding!r} is an encoding of primitive {' or '.join(known)}, got {task.primitive!r}"
+            yield (f"encoding: {task.encoding!r} is an encoding of primitive {' or '.join(known)}, "
+                   f"got {task.primitive!r}")
         if guidance.blend_mode != "plain" and guidance.foreground_strokes > task.bundle:
             yield f"foreground_strokes: expected at most bundle ({task.bundle}), got {guidance.foreground_strokes}"
         if guidance.train_expert and not self.needs_expert:
@@ -342,12 +395,14 @@ class TrainConfig:
         if learning.network == "small" and learning.norm != "group":
             yield f"norm: the network 'small' has group norm, got {learning.norm!r}"
         if machine.cuda_graphs and collection.noise:
-            yield f"cuda_graphs: a recorded step cannot draw numbers on the CPU; set noise=0 or cuda_graphs=False, got {collection.noise}"
+            yield ("cuda_graphs: a recorded step cannot draw numbers on the CPU; set noise=0 or cuda_graphs=False, "
+                   f"got {collection.noise}")
         renderer = RENDERERS[task.renderer]
         if kind.model_based and not renderer.differentiable:
             yield f"renderer: {learning.algorithm!r} needs a differentiable renderer, got {task.renderer!r}; use 'ddpg'"
         if task.primitive not in renderer.primitives:
-            yield f"primitive: the renderer {task.renderer!r} draws {', '.join(renderer.primitives)}, got {task.primitive!r}"
+            yield (f"primitive: the renderer {task.renderer!r} draws {', '.join(renderer.primitives)}, "
+                   f"got {task.primitive!r}")
 
 # %% ../../nbs/agent/09_config.ipynb #5d561b99
 _HUANG = dict(
@@ -364,7 +419,8 @@ _OURS = dict(size=128, strokes=200, bundle=10, images=20_000, updates=50_000, ba
              evaluate_every=2500, evaluate_images=400, checkpoint_every=5000)
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
-    "dense": dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0),  # a stroke proposed at every place
+    # a stroke proposed at every place
+    "dense": dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0),
     "paper": _HUANG,  # H on CelebA (200 strokes)
     "paper-imagenet": _HUANG | dict(strokes=400, collect_steps=80, learning_starts=800),
     "paper-svhn": _HUANG | dict(strokes=40, collect_steps=8, learning_starts=80, updates=100_000),
@@ -387,7 +443,8 @@ def _named(registry: Registry[Any], item: Any) -> Any:
     "The name of an object, which is registered under it; a name as it is."
     if isinstance(item, str): return item
     name = getattr(item, "name", None)
-    if not isinstance(name, str) or not name: raise RegistryError(f"{registry.kind}: expected a name or an object with a name, got {item!r}")
+    if not isinstance(name, str) or not name:
+        raise RegistryError(f"{registry.kind}: expected a name or an object with a name, got {item!r}")
     registry.register(name, item)
     return name
 
@@ -436,7 +493,9 @@ def configure(preset: str = "small", smoke: bool = False, **given: Any) -> Train
     whole = build(TrainConfig, preset=preset, **values)  # refuse what is wrong before it is cut down
     if not smoke: return whole
     strokes = min(whole.task.strokes, 2 * whole.task.bundle)
-    return replace(whole, **_SMOKE, strokes=strokes, buffer_episodes=6 if whole.collection.buffer_episodes else 0, smoke=True)
+    return replace(
+        whole, **_SMOKE, strokes=strokes, buffer_episodes=6 if whole.collection.buffer_episodes else 0, smoke=True
+    )
 
 
 def parameter_values(given: dict[str, Any]) -> dict[str, Any]:
@@ -464,7 +523,9 @@ def run_folder(config: TrainConfig) -> TrainConfig:
 def build_env(config: TrainConfig) -> PaintingEnv:
     "The environment of a config, with the squared error as its reward."
     task, guidance = config.task, config.guidance
-    observes = tuple(name for name, asked in (("mask", guidance.observe_mask), ("focus", guidance.observe_focus)) if asked)
+    observes = tuple(
+        name for name, asked in (("mask", guidance.observe_mask), ("focus", guidance.observe_focus)) if asked
+    )
     return PaintingEnv(task.strokes, task.bundle, task.primitive, task.encoding, task.background, guidance.blend_mode,
                        guidance.foreground_strokes, observes, task.renderer)
 
@@ -496,7 +557,9 @@ def reward_terms(config: TrainConfig, networks: Networks | None = None) -> dict[
     if guidance.foreground_weight > 0:
         for name, kind in kinds.items():
             if "mask" in kind.needs: continue  # it looks at the object already
-            inner = kind.build(guidance, discriminator("foreground_discriminator") if "discriminator" in kind.needs else None)
+            inner = kind.build(
+                guidance, discriminator("foreground_discriminator") if "discriminator" in kind.needs else None
+            )
             found[f"foreground_{name}"] = Foreground(inner, guidance.aligned)
     if guidance.focus_weight > 0: found["focus"] = REWARDS["focus"].build(guidance)
     return found
@@ -508,11 +571,14 @@ def reward_weights(config: TrainConfig, update: int) -> dict[str, float]:
     plain = {name: weight_at(weight, update) for name, weight in config.base_rewards.items()}
     found = plain | {f"foreground_{name}": guidance.foreground_weight * weight for name, weight in plain.items()
                      if "mask" not in REWARDS[name].needs}
-    if guidance.focus_weight > 0 and update >= guidance.focus_from * config.learning.updates: found["focus"] = guidance.focus_weight
+    if guidance.focus_weight > 0 and update >= guidance.focus_from * config.learning.updates:
+        found["focus"] = guidance.focus_weight
     return {name: weight for name, weight in found.items() if weight > 0}
 
 
-def rewards_at(config: TrainConfig, update: int, scales: dict[str, float], networks: Networks | None = None) -> WeightedSum:
+def rewards_at(
+    config: TrainConfig, update: int, scales: dict[str, float], networks: Networks | None = None
+) -> WeightedSum:
     """The reward of a run at an update.
 
     Parameters

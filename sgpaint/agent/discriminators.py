@@ -115,19 +115,24 @@ def _failed_trials(objective: Any, preset: str, size: tuple[int, int], updates: 
         losses.append(loss.item())
     if losses[-1] >= losses[0]: yield f"expected a loss that falls, got {losses[0]:.3g} to {losses[-1]:.3g}"
     penalty = objective.penalty(network, 0.2 * target, target)
-    if penalty.ndim or not penalty.isfinite() or penalty < 0: yield f"expected a finite scalar penalty of 0 or more, got {penalty.detach()}"
+    if penalty.ndim or not penalty.isfinite() or penalty < 0:
+        yield f"expected a finite scalar penalty of 0 or more, got {penalty.detach()}"
     canvas = (0.2 * target).clone().requires_grad_()
     scores = [objective.score(network, c, target) for c in (canvas, 0.6 * target, target)]
     if tuple(scores[0].shape) != (8,): yield f"expected scores (8,), got {tuple(scores[0].shape)}"
     alone = objective.score(network, canvas[:1], target[:1])
-    if not torch.allclose(alone, scores[0][:1], atol=1e-4): yield "expected the score of each pair alone, got one that depends on the others of the batch"
+    if not torch.allclose(alone, scores[0][:1], atol=1e-4):
+        yield "expected the score of each pair alone, got one that depends on the others of the batch"
     far, near, real = (s.mean().item() for s in scores)
-    if not far < near < real: yield f"expected higher scores nearer to the target (C1), got {far:.3g}, {near:.3g}, {real:.3g}"
+    if not far < near < real:
+        yield f"expected higher scores nearer to the target (C1), got {far:.3g}, {near:.3g}, {real:.3g}"
     scores[0].sum().backward()
     if canvas.grad is None or not canvas.grad.abs().max() > 0: yield "expected a gradient that reaches the canvas"
 
 
-def check_discriminator(objective: Any, preset: str = "small", size: tuple[int, int] = (32, 32), updates: int = 30) -> None:
+def check_discriminator(
+    objective: Any, preset: str = "small", size: tuple[int, int] = (32, 32), updates: int = 30
+) -> None:
     """Check that a discriminator objective keeps the protocol.
 
     Parameters

@@ -238,7 +238,9 @@ class PaintingEnv:
         if self.blend_mode not in BLEND_MODES:
             raise ValueError(f"blend_mode: expected one of {', '.join(BLEND_MODES)}, got {self.blend_mode!r}")
         if self.blend_mode != "plain" and not 0 <= self.foreground_strokes <= self.bundle:
-            raise ValueError(f"foreground_strokes: expected 0 to {self.bundle}, the bundle, got {self.foreground_strokes}")
+            raise ValueError(
+                f"foreground_strokes: expected 0 to {self.bundle}, the bundle, got {self.foreground_strokes}"
+            )
         if not set(self.observes) <= set(MAPS):
             raise ValueError(f"observes: expected names out of mask and focus, got {self.observes}")
         RENDERERS.find(self.renderer)
@@ -315,7 +317,9 @@ class PaintingEnv:
         """
         check_targets(targets)
         if self.guided and len(require_guidance(guidance)) != len(targets):
-            raise ValueError(f"expected guidance for each of {len(targets)} pictures, got {len(require_guidance(guidance))}")
+            raise ValueError(
+                f"expected guidance for each of {len(targets)} pictures, got {len(require_guidance(guidance))}"
+            )
         canvas = blank(len(targets), (targets.shape[2], targets.shape[3]), self.background, targets.device)
         return State(canvas, targets, torch.zeros(len(targets), dtype=torch.long, device=targets.device), guidance)
 
@@ -370,7 +374,8 @@ class PaintingEnv:
         Returns
         -------
         Tensor
-            (B, channels, H, W): canvas, target, share of the steps taken, coordinates, and the observed maps; see `CHANNELS`.
+            (B, channels, H, W): canvas, target, share of the steps taken, coordinates, and the observed maps; see
+            `CHANNELS`.
         """
         batch, _, height, width = state.canvas.shape
         step = (state.step / self.steps).to(state.canvas.dtype)[:, None, None, None].expand(batch, 1, height, width)

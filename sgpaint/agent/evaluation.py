@@ -58,11 +58,14 @@ def evaluate(policy: Callable[[State], Tensor], env: PaintingEnv, scenes: SceneS
         for state, _ in rollout(env, policy, target, guidance): trace.append(mse(state.canvas, target))
         canvases.append(state.canvas.cpu()); errors.append(torch.stack(trace, 1).cpu())
     found = {"canvas": torch.cat(canvases), "target": targets, "errors": torch.cat(errors)}
-    return found if provider.held_out is None else found | object_errors(found["canvas"], targets, provider.held_out, rows)
+    return (
+        found if provider.held_out is None else found | object_errors(found["canvas"], targets, provider.held_out, rows)
+    )
 
 
 def object_errors(canvas: Tensor, target: Tensor, guidance: GuidanceSet, rows: Tensor) -> dict[str, Tensor]:
-    "Errors over the object's pixels, and inside the parts that decide its class where parts are known; NaN without any."
+    """Errors over the object's pixels, and inside the parts that decide its class where parts are known; NaN
+    without any."""
     found = {"foreground": foreground_error(canvas, target, guidance.union()[rows])}
     numbers = guidance.parts[rows].unique().tolist()
     masks = {str(n): (guidance.parts[rows] == n)[:, None].float() for n in numbers if n}
@@ -106,4 +109,10 @@ def growth_sheet(policy: Callable[[State], Tensor], env: PaintingEnv, scenes: Sc
     tiles: list[Tensor] = []
     for i in range(len(targets)): tiles += [*(frames[t - 1][i].cpu() for t in steps), targets[i].cpu()]
     labels = [f"{t * env.bundle} strokes" for t in steps] + ["picture"]
-    return sheet(tiles, columns=len(steps) + 1, labels=labels * len(targets), scale=max(1, 128 // scenes.size), title=scenes.title)
+    return sheet(
+        tiles,
+        columns=len(steps) + 1,
+        labels=labels * len(targets),
+        scale=max(1, 128 // scenes.size),
+        title=scenes.title,
+    )

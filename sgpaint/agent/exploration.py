@@ -74,7 +74,12 @@ class GaussianNoise:
 def _failed_trials(kind: type) -> Iterator[str]:
     "A sentence for each rule that an exploration breaks when it is used."
     env = PaintingEnv(strokes=10)
-    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(env.channels, env.action_size), torch.nn.Sigmoid())
+    net = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(env.channels, env.action_size),
+        torch.nn.Sigmoid(),
+    )
 
     class Fixed:
         networks = type("Networks", (), {"online": {"actor": net}})()
@@ -84,11 +89,13 @@ def _failed_trials(kind: type) -> Iterator[str]:
     state, before = env.reset(torch.rand(4, 3, 16, 16)), {name: x.clone() for name, x in net.state_dict().items()}
     def actions(size: float) -> Tensor: return kind(size).policy(Fixed(), torch.Generator().manual_seed(1))(state)
     plain, noisy, again = Fixed().select_action(state), actions(0.2), actions(0.2)
-    if noisy.shape != plain.shape or noisy.min() < 0 or noisy.max() > 1: yield f"expected actions {tuple(plain.shape)} in [0, 1]"
+    if noisy.shape != plain.shape or noisy.min() < 0 or noisy.max() > 1:
+        yield f"expected actions {tuple(plain.shape)} in [0, 1]"
     if not torch.equal(actions(0.0), plain): yield "expected the actor's own actions at size 0"
     if torch.equal(noisy, plain): yield "expected other actions at size 0.2"
     if not torch.equal(noisy, again): yield "expected the same actions from the same generator"
-    if any(not torch.equal(x, before[name]) for name, x in net.state_dict().items()): yield "expected an actor that stays as it is"
+    if any(not torch.equal(x, before[name]) for name, x in net.state_dict().items()):
+        yield "expected an actor that stays as it is"
 
 
 def check_exploration(kind: type) -> None:

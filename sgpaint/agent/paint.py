@@ -97,8 +97,13 @@ def _within_eager_limits(image: Tensor, masks: Tensor | None, steps: int) -> tup
 
 # %% ../../nbs/agent/15_paint.ipynb #8b7388d2
 _cached_agent = functools.cache(shipped_agent)
-_AGENT_SETTINGS: dict[str, Any] = {"constraints": Constraints(), "primitive": "bezier", "background": "black", "loss": "l2",
-                                   "renderer": "exact"}
+_AGENT_SETTINGS: dict[str, Any] = {
+    "constraints": Constraints(),
+    "primitive": "bezier",
+    "background": "black",
+    "loss": "l2",
+    "renderer": "exact",
+}
 
 
 def _agent_suits(image: Tensor, masks: Tensor | None, strokes: int, settings: dict[str, Any]) -> bool:
@@ -107,8 +112,14 @@ def _agent_suits(image: Tensor, masks: Tensor | None, strokes: int, settings: di
     return plain and masks is None and ready(image) and strokes <= AGENT_STROKES
 
 # %% ../../nbs/agent/15_paint.ipynb #84c3b952
-def _paint_tile(image: Tensor, masks: Tensor | None, strokes: int, budget: str, foreground_weight: float, **settings: Any,
-                ) -> Painting:
+def _paint_tile(
+    image: Tensor,
+    masks: Tensor | None,
+    strokes: int,
+    budget: str,
+    foreground_weight: float,
+    **settings: Any,
+) -> Painting:
     "Paint a whole picture, or one tile of it as a picture of its own."
     if budget == "instant" and _agent_suits(image, masks, strokes, settings):
         return paint_polished(_cached_agent(), image, strokes, settings["title"], seed=settings["seed"])
@@ -116,8 +127,14 @@ def _paint_tile(image: Tensor, masks: Tensor | None, strokes: int, budget: str, 
     image, masks = resize(image, size), None if masks is None else resize(masks, size)
     steps = BUDGETS[budget] // (3 if settings["loss"] == "features" else 1)
     image, masks, steps = _within_eager_limits(image, masks, steps)
-    return optimize(image, strokes, steps=steps, masks=masks, foreground_weight=1.0 if masks is None else foreground_weight,
-                    **settings)
+    return optimize(
+        image,
+        strokes,
+        steps=steps,
+        masks=masks,
+        foreground_weight=1.0 if masks is None else foreground_weight,
+        **settings,
+    )
 
 # %% ../../nbs/agent/15_paint.ipynb #c69d2dcb
 def _tile_boxes(image: Tensor, k: int) -> list[tuple[int, int, int, int]]:
@@ -128,7 +145,9 @@ def _tile_boxes(image: Tensor, k: int) -> list[tuple[int, int, int, int]]:
     return [(columns[j], rows[i], columns[j + 1], rows[i + 1]) for i in range(k) for j in range(k)]
 
 
-def _tile_to_picture(strokes: Tensor, box: tuple[int, int, int, int], size: tuple[int, int], primitive: Primitive) -> Tensor:
+def _tile_to_picture(
+    strokes: Tensor, box: tuple[int, int, int, int], size: tuple[int, int], primitive: Primitive
+) -> Tensor:
     "Strokes (N, P) of a tile as strokes of the whole picture (H, W)."
     left, top, right, bottom = box
     shrink, out = min(right - left, bottom - top) / min(size), strokes.clone()
@@ -143,7 +162,8 @@ def _tile_to_picture(strokes: Tensor, box: tuple[int, int, int, int], size: tupl
 
 # %% ../../nbs/agent/15_paint.ipynb #c999a1b6
 def _join_masks(parts: list[Painting], masks: Tensor | None, order: Tensor) -> dict[str, Any]:
-    "The masks of the whole painting, and the mask of each stroke; strokes of a tile without masks lie outside all of them."
+    """The masks of the whole painting, and the mask of each stroke; strokes of a tile without masks lie outside
+    all of them."""
     if masks is None: return {}
     layer = torch.cat([torch.zeros(len(p), dtype=torch.long) if p.layer is None else p.layer for p in parts])
     instance = torch.cat([torch.full((len(p),), -1) if p.instance is None else p.instance for p in parts])
@@ -171,23 +191,45 @@ def _paint_tiles(image: Tensor, masks: Tensor | None, strokes: int, k: int, cons
                  ) -> Painting:
     "Paint the tiles one by one, put their strokes on one canvas, stage by stage, and refine them there."
     boxes, widest = _tile_boxes(image, k), 2 * (RADIUS_MIN + RADIUS_SPAN)
-    if strokes < len(boxes): raise ValueError(f"divide: expected a stroke or more for each of {len(boxes)} tiles, got {strokes}")
+    if strokes < len(boxes):
+        raise ValueError(f"divide: expected a stroke or more for each of {len(boxes)} tiles, got {strokes}")
     if strokes < TILE_STROKES * len(boxes):
-        log.warning("paint: divide=%d leaves %d strokes for each of %d tiles; with fewer than %d, divide=1 is better and takes "
-                    "less time", k, strokes // len(boxes), len(boxes), TILE_STROKES)
+        log.warning(
+            "paint: divide=%d leaves %d strokes for each of %d tiles; with fewer than %d, divide=1 is better and takes "
+            "less time",
+            k,
+            strokes // len(boxes),
+            len(boxes),
+            TILE_STROKES,
+        )
     wider = replace(constraints, min_width=min(k * constraints.min_width, widest))
     parts = _paint_each_tile(image, masks, boxes, strokes, constraints=wider, **settings)
     steps = torch.cat([part.step for part in parts if part.step is not None])
-    order, size, kind = steps.argsort(stable=True), (image.shape[1], image.shape[2]), find_primitive(settings["primitive"])
+    order, size, kind = (
+        steps.argsort(stable=True),
+        (image.shape[1], image.shape[2]),
+        find_primitive(settings["primitive"]),
+    )
     back = [_tile_to_picture(part.strokes, box, size, kind) for part, box in zip(parts, boxes, strict=False)]
     interrupted = "interrupted_after" in parts[-1].provenance or len(parts) < len(boxes)
     known = parts[0].provenance | {"divide": k} | ({"interrupted_after_tiles": len(parts)} if interrupted else {})
-    joined = Painting(torch.cat(back)[order], size, kind.name, settings["background"], title=settings["title"],
-                      step=steps[order], renderer=settings["renderer"], provenance=known, **_join_masks(parts, masks, order))
+    joined = Painting(
+        torch.cat(back)[order],
+        size,
+        kind.name,
+        settings["background"],
+        title=settings["title"],
+        step=steps[order],
+        renderer=settings["renderer"],
+        provenance=known,
+        **_join_masks(parts, masks, order),
+    )
     if interrupted:
         log.warning("paint: interrupted in tile %d of %d; the other tiles are empty", len(parts), len(boxes))
         return joined
-    return refine(joined, image, REFINE_STEPS, constraints, settings["loss"], min(size) if ready(image) else _eager_side(image))
+    return refine(
+        joined, image, REFINE_STEPS, constraints, settings["loss"], min(size) if ready(image) else _eager_side(image)
+    )
 
 # %% ../../nbs/agent/15_paint.ipynb #2fe3e094
 def _check_arguments(strokes: int, budget: str, seed: int, title: str, divide: int) -> None:
@@ -225,13 +267,15 @@ def paint(
     """Paint a picture in strokes.
 
     The strokes are found by gradient descent through a differentiable renderer, on a copy of about 128 pixels; only for
-    the budget "instant" the agent that comes with the package may help. The same seed gives the same strokes on the same
+    the budget "instant" the agent that comes with the package may help. The same seed gives the same strokes on the
+    same
     machine. Interrupted with Ctrl-C, the call returns the strokes of that moment.
 
     Parameters
     ----------
     picture : str, Path, bytes, array, PIL image or Tensor
-        The picture to paint: a file, the bytes of one, an array (H, W, 3) of bytes, a PIL image, or a tensor (3, H, W) of
+        The picture to paint: a file, the bytes of one, an array (H, W, 3) of bytes, a PIL image, or a tensor (3, H,
+        W) of
         floats in [0, 1]. It is turned upright by its EXIF orientation.
     strokes : int
         Number of strokes, 1 or more.
@@ -256,8 +300,10 @@ def paint(
     progress_bar : bool
         Whether a progress bar is shown.
     divide : int
-        k cuts the picture into k times k tiles, each painted as a picture of its own; from 1 to 16. With fewer than about
-        100 strokes in each tile the painting becomes worse, and a line of the log says so. It takes about three times as
+        k cuts the picture into k times k tiles, each painted as a picture of its own; from 1 to 16. With fewer than
+        about
+        100 strokes in each tile the painting becomes worse, and a line of the log says so. It takes about three times
+        as
         long.
     loss : str or callable
         What is made small: "l2", "l1", "features", another name in `sgpaint.search.LOSSES`, or a function of canvas and
@@ -297,12 +343,25 @@ def paint(
     _check_arguments(strokes, budget, seed, title, divide)
     image, size = working_copy(decode_picture(picture), divide)
     settings: dict[str, Any] = {
-        "seed": seed, "title": title or _title_of(picture), "primitive": primitive, "background": background, "loss": loss,
-        "progress_bar": progress_bar, "budget": budget, "foreground_weight": foreground_weight, "constraints": constraints,
-        "checkpoint_dir": checkpoint_dir, "renderer": renderer}
+        "seed": seed,
+        "title": title or _title_of(picture),
+        "primitive": primitive,
+        "background": background,
+        "loss": loss,
+        "progress_bar": progress_bar,
+        "budget": budget,
+        "foreground_weight": foreground_weight,
+        "constraints": constraints,
+        "checkpoint_dir": checkpoint_dir,
+        "renderer": renderer,
+    }
     where = working_masks(masks, image, size)
     if not ready(image):
-        log.warning("paint: no C++ compiler was found, so the painting is coarse: %d pixels, %d steps", EAGER_PIXELS, EAGER_STEPS)
+        log.warning(
+            "paint: no C++ compiler was found, so the painting is coarse: %d pixels, %d steps",
+            EAGER_PIXELS,
+            EAGER_STEPS,
+        )
     if divide == 1: painting = _paint_tile(image, where, strokes, **settings)
     else: painting = _paint_tiles(image, where, strokes, divide, **settings)
     return replace(painting, size=size, provenance=painting.provenance | {"budget": budget})

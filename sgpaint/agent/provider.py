@@ -70,14 +70,16 @@ class GuidanceProvider:
         self.labels, self.learns, self.train = scenes.labels, config.guidance.train_expert, None
         if config.guided: self.train = guidance_of(scenes, self.segmenter, None if self.learns else self.expert)
         self.paintable = torch.arange(len(scenes)) if self.train is None else self.train.object_indices()
-        if not len(self.paintable): raise ConfigError(f"{scenes.title}: no picture shows an object to paint with guidance")
+        if not len(self.paintable):
+            raise ConfigError(f"{scenes.title}: no picture shows an object to paint with guidance")
         has_masks = held_out.kind == "builtin" or held_out[0].mask is not None
         self.held_out = guidance_of(held_out, self.segmenter, self.expert) if config.guided or has_masks else None
         parameters = self.expert.parameters() if self.expert is not None and self.learns else None
         self.optimizer = None if parameters is None else torch.optim.Adam(parameters, 1e-3)
 
     def train_guidance(self, images: Tensor, rows: Tensor, generator: torch.Generator) -> Guidance | None:
-        "Guidance of training pictures (B, 3, H, W) at `rows` (B,) long, one instance each; None without guidance (SG-26)."
+        """Guidance of training pictures (B, 3, H, W) at `rows` (B,) long, one instance each; None without
+        guidance (SG-26)."""
         if self.train is None: return None
         guidance = self.train.batch(rows).sample(generator)
         if self.expert is None or not self.learns: return guidance

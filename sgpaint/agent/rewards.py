@@ -107,7 +107,8 @@ def _broken_rules(name: str, term: Any) -> Iterator[str]:
         return
     for method in ("distance", "reward"):
         if not callable(getattr(term, method, None)): yield f"expected a method `{method}`"
-    if getattr(term, "distance", None) is RewardTerm.distance: yield "expected a method `distance(canvas, target, guidance)`"
+    if getattr(term, "distance", None) is RewardTerm.distance:
+        yield "expected a method `distance(canvas, target, guidance)`"
     needs = getattr(term, "needs", ())
     if not isinstance(needs, tuple): yield f"needs: expected a tuple of names, got {needs!r}"
     elif set(needs) - set(NEEDS): yield f"needs: expected names out of {', '.join(NEEDS)}, got {needs!r}"
@@ -214,7 +215,9 @@ class WeightedSum(RewardTerm):
 
     def reward(self, before: Tensor, after: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The weighted sum of the rewards, (B,)."
-        return torch.stack([weight * part.reward(before, after, target, guidance) for weight, part in self.parts]).sum(0)
+        return torch.stack([weight * part.reward(before, after, target, guidance) for weight, part in self.parts]).sum(
+            0
+        )
 
 # %% ../../nbs/agent/00_rewards.ipynb #0cfe6d36
 @torch.no_grad()
@@ -326,14 +329,18 @@ def _failed_trials(term: Any, guidance: Guidance | None, size: tuple[int, int]) 
     if not isinstance(getattr(made, "name", None), str) or not made.name: yield "expected a name"
     target, *canvases = torch.rand(4, 2, 3, *size, generator=torch.Generator().manual_seed(0))
     first = made.distance(canvases[0], target, guidance)
-    if tuple(first.shape) != (2,) or not first.isfinite().all(): yield f"expected 2 finite distances of shape (2,), got {tuple(first.shape)}"
+    if tuple(first.shape) != (2,) or not first.isfinite().all():
+        yield f"expected 2 finite distances of shape (2,), got {tuple(first.shape)}"
     at_target = made.distance(target, target, guidance)
-    if at_target.abs().max() > 1e-5: yield f"expected distance 0 where canvas and target are equal, got {at_target.tolist()}"
+    if at_target.abs().max() > 1e-5:
+        yield f"expected distance 0 where canvas and target are equal, got {at_target.tolist()}"
     mixed = made.distance(torch.stack([canvases[0][0], target[1]]), target, guidance)
-    if (mixed - torch.stack([first[0], at_target[1]])).abs().max() > 1e-5: yield "expected the distance of each picture alone, got one that depends on the others of the batch"
+    if (mixed - torch.stack([first[0], at_target[1]])).abs().max() > 1e-5:
+        yield "expected the distance of each picture alone, got one that depends on the others of the batch"
     total = sum(made.reward(a, b, target, guidance) for a, b in zip(canvases, canvases[1:], strict=False))
     decrease = first - made.distance(canvases[-1], target, guidance)
-    if not torch.allclose(torch.as_tensor(total), decrease, atol=1e-5, rtol=1e-4): yield "expected rewards that add up to the decrease of the distance"
+    if not torch.allclose(torch.as_tensor(total), decrease, atol=1e-5, rtol=1e-4):
+        yield "expected rewards that add up to the decrease of the distance"
     canvas = canvases[0].clone().requires_grad_()
     paid = made.reward(canvases[1], canvas, target, guidance).sum()
     if paid.requires_grad: paid.backward()
@@ -341,7 +348,9 @@ def _failed_trials(term: Any, guidance: Guidance | None, size: tuple[int, int]) 
         yield "expected a finite gradient that reaches the canvas"
 
 
-def check_reward(term: RewardTerm | type[RewardTerm], guidance: Guidance | None = None, size: tuple[int, int] = (32, 32)) -> None:
+def check_reward(
+    term: RewardTerm | type[RewardTerm], guidance: Guidance | None = None, size: tuple[int, int] = (32, 32)
+) -> None:
     """Check that a reward term keeps the protocol.
 
     Parameters

@@ -172,7 +172,8 @@ def stroke_rewards(
     return -torch.cat(errors).diff()
 
 # %% ../../nbs/agent/14_trained.ipynb #423dee45
-_FOLDERS = (("machine", "out_dir"), ("task", "data_root"), ("guidance", "segmenter"), ("guidance", "expert"))  # fields that name a folder
+# fields that name a folder
+_FOLDERS = (("machine", "out_dir"), ("task", "data_root"), ("guidance", "segmenter"), ("guidance", "expert"))
 
 
 def portable(config: TrainConfig) -> dict:  # JSON values
@@ -185,7 +186,12 @@ def portable(config: TrainConfig) -> dict:  # JSON values
 def _origin(agent: Agent, picture: Tensor) -> dict:
     "Where a painting comes from."
     config = agent.config
-    return {"config": portable(config), "seed": config.machine.seed, "target": picture_digest(picture), "versions": describe()}
+    return {
+        "config": portable(config),
+        "seed": config.machine.seed,
+        "target": picture_digest(picture),
+        "versions": describe(),
+    }
 
 # %% ../../nbs/agent/14_trained.ipynb #44dc2251
 def paint_with(agent: Agent, picture: Picture, title: str = "", masks: Tensor | None = None) -> Painting:
@@ -305,7 +311,10 @@ def _anew(objective: Objective, strokes: Tensor, count: int, new: int, seed: int
     importance = stroke_contributions(objective, strokes, region_ids)[1]
     left = importance.argsort(descending=True, stable=True)[:count - new].sort().values
     if not new: return strokes[left], left
-    canvas, fine = objective.render(strokes[left], region_ids[left]), coarse_to_fine(count, 1, objective.size)[-1].radius
+    canvas, fine = (
+        objective.render(strokes[left], region_ids[left]),
+        coarse_to_fine(count, 1, objective.size)[-1].radius,
+    )
     proposed, _ = propose_strokes(objective, canvas, new, fine, torch.Generator().manual_seed(seed))
     return torch.cat([strokes[left], proposed]), left
 

@@ -24,7 +24,16 @@ from torch import Tensor
 from .algorithms import ALGORITHMS
 from .buffers import BUFFERS, mirror_half
 from .callbacks import Callback, Callbacks
-from .config import TrainConfig, build_env, configure, reward_terms, reward_weights, rewards_at, run_folder, with_changes
+from sgpaint.agent.config import (
+    TrainConfig,
+    build_env,
+    configure,
+    reward_terms,
+    reward_weights,
+    rewards_at,
+    run_folder,
+    with_changes,
+)
 from .environment import Collector, PaintingEnv, State, Transition, rollout
 from .evaluation import evaluate, growth_sheet, summarise
 from .exploration import EXPLORATIONS
@@ -55,7 +64,9 @@ def random_stroke_scale(term: RewardTerm, env: PaintingEnv, targets: Tensor, gui
         Of the targets.
     """
     generator = torch.Generator().manual_seed(0)
-    def draw(state: State) -> Tensor: return torch.rand(len(state), env.action_size, generator=generator).to(state.canvas)
+
+    def draw(state: State) -> Tensor:
+        return torch.rand(len(state), env.action_size, generator=generator).to(state.canvas)
     steps = [state.canvas for state, _ in itertools.islice(rollout(env, draw, targets, guidance), 20)]
     start = env.reset(targets, guidance).canvas
     return reward_scale(term, torch.stack([start, *steps], 1), targets, guidance)
@@ -133,7 +144,9 @@ class Session:
         # channels last: faster convolutions, same numbers
         networks = networks.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator = torch.Generator().manual_seed(machine.seed + 7919 * rank)  # draws pictures and transitions
-        self.collector = Collector(self.env, self.draw, collection.num_envs, self.generator, mixed=not collection.lockstep)
+        self.collector = Collector(
+            self.env, self.draw, collection.num_envs, self.generator, mixed=not collection.lockstep
+        )
         self.buffer = None
         if collection.buffer_episodes:
             self.buffer = BUFFERS[collection.buffer](self.env, (task.size, task.size), collection.buffer_episodes,
@@ -176,7 +189,10 @@ class Session:
 
     def env_at(self, update: int) -> PaintingEnv:
         "The environment at an update: on one level at first, where there are two in the end."
-        early = self.env.blend_mode != "plain" and update < self.config.guidance.single_level_fraction * self.config.learning.updates
+        early = (
+            self.env.blend_mode != "plain"
+            and update < self.config.guidance.single_level_fraction * self.config.learning.updates
+        )
         return with_fields(self.env, blend_mode="plain") if early else self.env
 
     def measure_scales(self) -> None:
@@ -187,7 +203,9 @@ class Session:
         start = self.start(self.provider.paintable[:64], fixed)
         for name in due:
             normalise = self.config.learning.normalise_rewards
-            self.scales[name] = random_stroke_scale(terms[name], self.env, start.target, start.guidance) if normalise else 1.0
+            self.scales[name] = (
+                random_stroke_scale(terms[name], self.env, start.target, start.guidance) if normalise else 1.0
+            )
 
     def prepare(self) -> None:
         "Learning rates, reward and environment of the next update; an expert that learns makes its own update."
@@ -368,12 +386,14 @@ def train(config: TrainConfig | None = None, *, callbacks: Sequence[str | type[C
     with Run(Path(config.machine.out_dir) / (f"process-{rank}" if rank else ""), as_dict(config)) as session.run:
         done = resume(session)
         session.run.rewind(done)
-        say(f"{updates - done} updates on {session.device}, about {estimate(session) * (1 - done / updates) / 60:.1f} minutes")
+        left = estimate(session) * (1 - done / updates) / 60
+        say(f"{updates - done} updates on {session.device}, about {left:.1f} minutes")
         session.callbacks("on_start", session)
         if done == 0: session.collect(collection.learning_starts)
         for update in range(done + 1, updates + 1):
             session.last = update == updates
-            if session.buffer is not None and (update - 1) % collection.collect_every == 0: session.collect(collection.collect_steps)
+            if session.buffer is not None and (update - 1) % collection.collect_every == 0:
+                session.collect(collection.collect_steps)
             session.prepare()
             batch = session.next_batch()
             metrics = session.algorithm.update(batch)

@@ -36,7 +36,8 @@ def stroke_contributions(
     decrease : Tensor
         (N,), loss before minus loss after each stroke; its sum is the decrease of the whole painting.
     importance : Tensor
-        (N,), loss of the finished painting without the stroke, minus its loss with it; negative where a stroke does harm.
+        (N,), loss of the finished painting without the stroke, minus its loss with it; negative where a stroke does
+        harm.
 
     Notes
     -----

@@ -59,7 +59,8 @@ def gabor_filters(
     return torch.stack(filters)[:, None]
 
 # %% ../../nbs/search/00_losses.ipynb #85ce982a
-FeatureMaps = Callable[[Tensor], list[Tensor]]  # picture (3, H, W) to feature maps (any, h, w), one for each layer or scale
+# picture (3, H, W) to feature maps (any, h, w), one for each layer or scale
+FeatureMaps = Callable[[Tensor], list[Tensor]]
 PYRAMID_LEVELS = 3  # each half the size of the one before
 
 
@@ -113,7 +114,9 @@ class FeatureLoss:
 
     def __init__(self, maps: FeatureMaps = gabor_features, pixel_weight: float = 3.0, eps: float = 0.01):
         if not (pixel_weight >= 0 and eps > 0):
-            raise ValueError(f"FeatureLoss: expected pixel_weight of 0 or more and eps above 0, got {pixel_weight} and {eps}")
+            raise ValueError(
+                f"FeatureLoss: expected pixel_weight of 0 or more and eps above 0, got {pixel_weight} and {eps}"
+            )
         self.maps, self.pixel_weight, self.eps = maps, pixel_weight, eps
         self.__name__ = f"features ({getattr(maps, '__name__', type(maps).__name__)}, pixel_weight {pixel_weight:g})"
         self._cache: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None  # the last target, its maps, their energy
@@ -244,7 +247,8 @@ def check_loss(loss: str | Loss) -> Loss:
     --------
     >>> check_loss("l1").__name__
     'l1'
-    >>> check_loss(lambda canvas, target: (canvas - target).abs() ** 3)(torch.zeros(3, 1, 1), torch.ones(3, 1, 1)).mean()
+    >>> check_loss(lambda canvas, target: (canvas - target).abs() ** 3)(torch.zeros(3, 1, 1), torch.ones(3, 1,
+    1)).mean()
     tensor(1.)
     """
     found = LOSSES.find(loss)

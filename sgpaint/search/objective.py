@@ -67,7 +67,8 @@ class Constraints:
             raise ValueError(f"min_width: expected {low:g} to {high:g} of the shorter side, got {self.min_width!r}")
 
     def project(self, strokes: Tensor, primitive: Primitive) -> Tensor:
-        """The nearest strokes (N, P) that keep the rules; the choice of a palette colour passes the gradient through."""
+        """The nearest strokes (N, P) that keep the rules; the choice of a palette colour
+        passes the gradient through."""
         geometry, opacity, colour = primitive.split(strokes)
         if self.opaque: opacity = torch.ones_like(opacity)
         if self.grey: colour = colour.mean(-1, keepdim=True).expand_as(colour)
@@ -174,8 +175,10 @@ class Objective:
         """Raise ValueError where no gradient reaches the strokes, because the renderer is not differentiable."""
         renderer = RENDERERS.find(self.renderer)
         if not renderer.differentiable:
-            raise ValueError(f"renderer: expected a differentiable one, as strokes are found by gradient, got {renderer.name!r}; "
-                             "leave it out to use the exact one")
+            raise ValueError(
+                f"renderer: expected a differentiable one, as strokes are found by gradient, got {renderer.name!r}; "
+                "leave it out to use the exact one"
+            )
 
     def __call__(self, canvas: Tensor) -> Tensor:
         """The loss of a canvas (3, H, W): the weighted mean of its errors."""
@@ -185,8 +188,10 @@ class Objective:
                              f"{tuple(errors.shape) if torch.is_tensor(errors) else type(errors).__name__}")
         if self.error_weight is None: return errors.mean()
         if not errors.ndim:
-            raise ValueError("foreground_weight: expected a loss that gives an error for each pixel, (any, H, W), got a "
-                             "single number; let the loss give errors, or leave foreground_weight out")
+            raise ValueError(
+                "foreground_weight: expected a loss that gives an error for each pixel, (any, H, W), got a "
+                "single number; let the loss give errors, or leave foreground_weight out"
+            )
         return (errors * self.error_weight).expand(errors.shape).mean() / self.error_weight.mean()
 
 # %% ../../nbs/search/01_objective.ipynb #e8d86d42
@@ -243,7 +248,8 @@ def make_objective(
     check_draws(RENDERERS.find(renderer), primitive)
     if not foreground_weight >= 1: raise ValueError(f"foreground_weight: expected 1 or more, got {foreground_weight}")
     if masks is None:
-        if foreground_weight != 1: raise ValueError("foreground_weight: expected masks, got none; give masks or leave it out")
+        if foreground_weight != 1:
+            raise ValueError("foreground_weight: expected masks, got none; give masks or leave it out")
         return Objective(target, primitive, background, constraints=constraints, loss=loss, renderer=renderer)
     if masks.ndim != 3 or masks.shape[1:] != target.shape[1:] or not len(masks):
         raise ValueError(f"masks: expected (K, {target.shape[1]}, {target.shape[2]}), the size of the image, "

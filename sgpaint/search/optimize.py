@@ -68,7 +68,8 @@ def coarse_to_fine(
     steps: int,
     size: tuple[int, int],
 ) -> list[Stage]:
-    """Stages that move all strokes together, from few large strokes on a small copy to all of them on the whole picture.
+    """Stages that move all strokes together, from few large strokes on a small copy to all of them on the whole
+    picture.
 
     Parameters
     ----------
@@ -166,7 +167,9 @@ class OptimizationState:
         self._prepare(stage, objective)
         frozen = len(self.strokes) - stage.new if stage.greedy else 0
         canvas = objective.render(self.strokes[:frozen], self.region_ids[:frozen]) if frozen else None
-        for moved in adam_steps(objective, self.strokes[frozen:], self.region_ids[frozen:], stage.steps, canvas, 1.0, lr_end):
+        for moved in adam_steps(
+            objective, self.strokes[frozen:], self.region_ids[frozen:], stage.steps, canvas, 1.0, lr_end
+        ):
             self.strokes, self.steps = torch.cat((self.strokes[:frozen], moved)), self.steps + 1
             yield
         self.stage += 1
@@ -196,7 +199,9 @@ def _resume(state: OptimizationState, folder: Path, name: str) -> None:
     try: saved = checkpoint.load(folder)  # this also recovers a folder whose last save was cut off
     except checkpoint.CheckpointError as error:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())): return
-        raise ValueError(f"checkpoint_dir: {folder} holds no saved state that can be read; choose another folder") from error
+        raise ValueError(
+            f"checkpoint_dir: {folder} holds no saved state that can be read; choose another folder"
+        ) from error
     if saved.pop("name", None) != name:
         raise ValueError(f"checkpoint_dir: {folder} holds the strokes of another picture or of other settings; "
                          "choose another folder")
@@ -225,8 +230,11 @@ def run_stages(
                 saved_at = time.monotonic()
     except KeyboardInterrupt:
         if checkpoint_dir: checkpoint.save(checkpoint_dir, {"name": name, **saved})
-        log.warning("optimize: interrupted after %d of %d steps; the painting holds the strokes of that moment", state.steps,
-                    total)
+        log.warning(
+            "optimize: interrupted after %d of %d steps; the painting holds the strokes of that moment",
+            state.steps,
+            total,
+        )
         return False
     finally:
         if bar: bar.close()
@@ -246,10 +254,19 @@ def _as_painting(state: OptimizationState, masks: Tensor | None, known: dict[str
     if masks is not None:
         levels = {"blend_mode": "masked", "masks": masks, "layer": (state.region_ids > 0).long(),
                   "instance": state.region_ids - 1}
-    return Painting(state.strokes, objective.size, objective.primitive.name, objective.background, title=title,
-                    renderer=objective.renderer,  # type: ignore[arg-type]  # a painting accepts an object and keeps its name
-                    step=state.stage_ids, reward=loss_decreases(objective.at_side(128), state.strokes, state.region_ids),
-                    provenance=provenance(objective.target, **known), **levels)
+    return Painting(
+        state.strokes,
+        objective.size,
+        objective.primitive.name,
+        objective.background,
+        title=title,
+        # a painting accepts an object and keeps its name
+        renderer=objective.renderer,  # type: ignore[arg-type]
+        step=state.stage_ids,
+        reward=loss_decreases(objective.at_side(128), state.strokes, state.region_ids),
+        provenance=provenance(objective.target, **known),
+        **levels,
+    )
 
 # %% ../../nbs/search/05_optimize.ipynb #36ef1a98
 def optimize(
@@ -278,7 +295,8 @@ def optimize(
     Parameters
     ----------
     image : Picture
-        The target: a tensor (3, H, W) in [0, 1], or any other form of a picture. About 128 pixels on the shorter side are enough; the time grows with the pixels.
+        The target: a tensor (3, H, W) in [0, 1], or any other form of a picture. About 128 pixels on the shorter side
+        are enough; the time grows with the pixels.
     strokes : int
         Number of strokes, 1 or more.
     primitive : str or Primitive
@@ -334,14 +352,17 @@ def optimize(
     if not prune_threshold >= 0: raise ValueError(f"prune_threshold: expected 0 or more, got {prune_threshold}")
     objective = make_objective(image, primitive, background, constraints, loss, masks, foreground_weight, renderer)
     objective.check_gradient()
-    _as_painting(OptimizationState(objective, [], seed), masks, {}, title)  # what cannot be kept is refused before the work
+    # what cannot be kept is refused before the work
+    _as_painting(OptimizationState(objective, [], seed), masks, {}, title)
     size = objective.size
     stages = greedy_bundles(strokes, steps, size, bundle) if bundle else coarse_to_fine(strokes, steps, size)
     known = {"how": "optimize", "seed": seed, "steps": steps, "bundle": bundle, "foreground_weight": foreground_weight,
              "prune_threshold": prune_threshold, "loss": loss if isinstance(loss, str) else loss_name(loss),
              "constraints": str(constraints)}
     if (drawn_by := RENDERERS.find(renderer).name) != "exact": known |= {"renderer": drawn_by}
-    name = f"{picture_digest(objective.target)} {digest(masks)} {strokes} {objective.primitive.name} {background} {known}"
+    name = (
+        f"{picture_digest(objective.target)} {digest(masks)} {strokes} {objective.primitive.name} {background} {known}"
+    )
     state = OptimizationState(objective, stages, seed, prune_threshold)
     with single_thread():
         if not run_stages(state, Path(checkpoint_dir) if checkpoint_dir else None, name, progress_bar):

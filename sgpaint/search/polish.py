@@ -97,7 +97,9 @@ def refine(
     True
     """
     _check_counts(steps=(steps, 0), side=(side, 1))
-    objective, region_ids = painting_objective(painting, resize(open_picture(image), side, enlarge=False), constraints, loss)
+    objective, region_ids = painting_objective(
+        painting, resize(open_picture(image), side, enlarge=False), constraints, loss
+    )
     strokes = painting.strokes
     if not len(strokes): return painting
     moves = adam_steps(objective, painting.strokes, region_ids, steps, lr_end=0.05)

@@ -98,7 +98,8 @@ def _geometry(primitive: Primitive, x: Tensor, y: Tensor, dx: Tensor, dy: Tensor
     return known | colour | dict.fromkeys(("a0", "a2"), torch.full_like(x, 0.9))
 
 # %% ../../nbs/search/03_propose.ipynb #752ac39c
-CANDIDATES = ((1.4, 1), (1, 1), (0.7, 1), (0.5, 1), (1, 2), (0.7, 2), (0.5, 2), (0.5, 4))  # factors of radius, of length
+# factors of radius, of length
+CANDIDATES = ((1.4, 1), (1, 1), (0.7, 1), (0.5, 1), (1, 2), (0.7, 2), (0.5, 2), (0.5, 4))
 
 
 def propose_strokes(
