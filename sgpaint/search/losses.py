@@ -247,8 +247,8 @@ def check_loss(loss: str | Loss) -> Loss:
     --------
     >>> check_loss("l1").__name__
     'l1'
-    >>> check_loss(lambda canvas, target: (canvas - target).abs() ** 3)(torch.zeros(3, 1, 1), torch.ones(3, 1,
-    1)).mean()
+    >>> cubes = check_loss(lambda canvas, target: (canvas - target).abs() ** 3)
+    >>> cubes(torch.zeros(3, 1, 1), torch.ones(3, 1, 1)).mean()
     tensor(1.)
     """
     found = LOSSES.find(loss)
