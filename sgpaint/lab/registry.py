@@ -42,6 +42,12 @@ def plugin_modules() -> list[str]:
     return list(dict.fromkeys(name for name in [*installed, *named] if name))
 
 
+def _importing() -> bool:
+    "Whether a module of the library is being imported at this moment."
+    ours = [module for name, module in list(sys.modules.items()) if name.startswith("sgpaint.")]
+    return any(getattr(getattr(module, "__spec__", None), "_initializing", False) for module in ours)
+
+
 def load_plugins() -> list[str]:
     """Import every plug-in that was not imported yet.
 
@@ -50,6 +56,7 @@ def load_plugins() -> list[str]:
     list of str
         A sentence for each plug-in that cannot be imported; it is logged, once, as a warning.
     """
+    if _importing(): return []  # a plug-in may use any module of the library, so all of it must be there first
     for name in plugin_modules():
         if name in _loaded: continue
         _loaded[name] = ""

@@ -162,3 +162,15 @@ def test_the_command_with_a_broken_package_is_refused(tmp_path):
     done = run(papermill(tmp_path, "-p", "renderer", "mine"), tmp_path / "site", IN_TEST="1")
     assert done.returncode != 0 and "unknown name 'mine'" in done.stderr and not (tmp_path / "run").exists()
     assert "plug-in 'no_such_import' cannot be imported" in done.stderr
+
+
+def test_a_plugin_may_import_any_module_of_the_library(tmp_path):
+    # The registries are asked for names while the library is imported; a plug-in must wait until all of it is there.
+    (tmp_path / "late.py").write_text(
+        "from sgpaint.agent.algorithms import ALGORITHMS, ModelBasedDDPG\n"
+        "class Mine(ModelBasedDDPG): name = 'mine'\n"
+        "ALGORITHMS.register('mine', Mine)\n")
+    code = "from sgpaint.agent.config import configure; print(configure(algorithm='mine').learning.algorithm)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path,
+                          env=os.environ | {"SGPAINT_PLUGINS": "late", "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"})
+    assert done.stdout.strip() == "mine", done.stderr
