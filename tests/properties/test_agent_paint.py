@@ -110,7 +110,8 @@ def test_without_a_compiler_copies_are_small_whatever_the_shape(monkeypatch, cap
         caplog.clear()
         painting = quick(halves(*size), 4, divide=2, masks=torch.ones(size) if size == (20, 30) else None)
         assert painting.size == size and len(painting) == 4
-        assert [r.levelname for r in caplog.records] == ["WARNING"] and "no C++ compiler" in caplog.text
+        said = [r.levelname for r in caplog.records if "no C++ compiler" in r.getMessage()]
+        assert said == ["WARNING"]  # one more line says that the tiles get few strokes
     seen = []
     def watched(image, *rest, **how): return seen.append(image[0].numel()) or optimize(image, *rest, **how)
     monkeypatch.setattr("sgpaint.agent.paint.optimize", watched)
