@@ -282,7 +282,7 @@ def test_any_number_of_strokes_and_steps(strokes):
     ({"loss": "psnr"}, "loss: unknown name"),
     ({"foreground_weight": 3.0}, "foreground_weight: expected"),
     ({"prune_threshold": -1.0}, "prune_threshold: expected"),
-    ({"prune_threshold": math.nan}, "prune_threshold: expected"), ({"primitive": "spray"}, "primitive: expected"),
+    ({"prune_threshold": math.nan}, "prune_threshold: expected"), ({"primitive": "spray"}, "primitive: unknown name"),
     ({"seed": True}, "seed"),
     ({"masks": torch.ones(1, 4, 4)}, "masks: expected"), ({"masks": torch.full((1, 16, 16), 2.0)}, "masks: expected"),
     ({"background": "blue"}, "background: expected"),
@@ -367,7 +367,7 @@ def test_paint_is_at_the_front_door():
     import sgpaint
 
     assert sgpaint.paint is paint
-    with pytest.raises(AttributeError, match="no attribute 'pain'"): _ = sgpaint.pain
+    with pytest.raises(AttributeError, match="pain"): _ = sgpaint.pain
 
 
 @settings(max_examples=4)
