@@ -14,6 +14,7 @@ within `with eager():` the same numbers come from tensor operations.
 import ctypes
 import functools
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,6 @@ def _library() -> ctypes.CDLL | None:
         return None
 
 
-@torch.compiler.disable
 @torch.no_grad()
 def stroke_gains(state: WeightedCanvas, strokes: Tensor, gradient: bool = False, solve_colour: bool = True,
                  ) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,6 +105,9 @@ def stroke_gains(state: WeightedCanvas, strokes: Tensor, gradient: bool = False,
     sum of w a (k - c) (2 (t - c) - a (k - c)), and k = sum(w a (t - c + a c)) / sum(w a a) makes it largest. There the
     derivative in the other numbers is the partial one (envelope theorem).
     """
+    if torch.compiler.is_compiling():  # torch.compile must not look inside; importing its compiler takes 1.5 s
+        around: Callable[..., tuple[Tensor, Tensor, Tensor]] = torch.compiler.disable(stroke_gains)
+        return around(state, strokes, gradient, solve_colour)
     strokes = strokes.detach().contiguous()
     (b, n, p), (h, w) = strokes.shape, state.canvas.shape[-2:]
     library = _library() if native.ready(strokes) else None
