@@ -20,7 +20,7 @@ def papermill(notebook: str, folder: Path, **parameters: str) -> subprocess.Comp
 def test_train_rehearses_and_says_so(tmp_path):
     done = papermill("train.ipynb", tmp_path, dataset="cars", out_dir=str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "run/config.json").read_text())["smoke"] is True
+    assert json.loads((tmp_path / "run/config.json").read_text())["machine"]["smoke"] is True
     assert (tmp_path / "run/result.json").exists() and list((tmp_path / "run/pictures").glob("*.png"))
     written = (tmp_path / "train.ipynb").read_text()
     assert "smoke" in written
