@@ -445,6 +445,10 @@ def _named(registry: Registry[Any], item: Any) -> Any:
     name = getattr(item, "name", None)
     if not isinstance(name, str) or not name:
         raise RegistryError(f"{registry.kind}: expected a name or an object with a name, got {item!r}")
+    made_anew = isinstance(item, type) or type(item).__module__ == "__main__"  # a cell that is run again
+    if name in registry and registry[name] is not item and not made_anew:
+        raise RegistryError(f"{registry.kind} {name!r}: the name stands for another object; "
+                            "give this one a name of its own")
     registry.register(name, item)
     return name
 

@@ -132,3 +132,10 @@ def test_objects_and_their_names_give_the_same_run_and_the_agent_remembers_them(
 def test_an_object_of_another_kind_is_refused_before_the_run(given, rule, tmp_path):
     with pytest.raises(ValueError, match=rule) as caught: train(smoke=True, out_dir=str(tmp_path / "run"), **given)
     assert len(str(caught.value).splitlines()) == 1 and not (tmp_path / "run").exists()
+
+
+def test_a_second_object_does_not_take_a_name_silently():
+    # another setting of a registered class would change every later run of the process
+    with pytest.raises(ValueError, match="'wgan-gp': the name stands for another object"):
+        configure(discriminator=WGANGP(1.0))
+    assert configure(discriminator=DISCRIMINATORS["wgan-gp"]).learning.discriminator == "wgan-gp"
