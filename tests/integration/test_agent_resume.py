@@ -74,7 +74,8 @@ def test_a_run_that_saves_by_the_clock_alone_loses_no_more_than_a_minute(tmp_pat
     def run(folder, mode):
         given = json.dumps(SMALL | {"out_dir": str(tmp_path / folder), "checkpoint_every": 0})
         environment = os.environ | {"SGPAINT_EAGER": "1", "OMP_NUM_THREADS": "1"}
-        return subprocess.run([sys.executable, "-c", BY_CLOCK, given, mode], env=environment, capture_output=True, text=True)
+        command = [sys.executable, "-c", BY_CLOCK, given, mode]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run("killed", "killed").returncode == -signal.SIGKILL
     saved = sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir())
     assert saved == ["update-0000003", "update-0000006"]       # looks at 60, and at 140 after the save at 80
