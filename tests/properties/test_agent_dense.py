@@ -214,7 +214,8 @@ def test_every_choice_paints_legal_strokes(choice):
 def test_options_change_the_loss(options):
     def loss(**options):
         torch.manual_seed(0)
-        env, learning = PaintingEnv(strokes=10), Learning(algorithm="dense", options={"widths": [8, 16, 16, 16]} | options)
+        learning = Learning(algorithm="dense", options={"widths": [8, 16, 16, 16]} | options)
+        env = PaintingEnv(strokes=10)
         return DenseProposals(env, DenseProposals.build_networks(env, learning), learning).actor_loss(a_batch(env))
     assert loss(**options).isfinite() and loss(**options) != loss()
 
