@@ -30,9 +30,9 @@ from torch.nn import functional as F
 
 from ..stroke.blend import paint
 from ..stroke.composite import blank, stroke_masks
-from ..stroke.exact import alpha as stroke_alpha
 from ..stroke.gains import WeightedCanvas, differentiable_gains, stroke_gains
 from ..stroke.primitive import RADIUS_MIN, RADIUS_SPAN
+from ..stroke.renderer import Renderer
 from .algorithms import ALGORITHMS, Algorithm, Learning, Networks
 from .discriminators import DISCRIMINATORS
 from .environment import PaintingEnv, State, Transition, channel
@@ -141,7 +141,7 @@ def choose_apart(state: WeightedCanvas, strokes: Tensor, value: Tensor, bundle: 
     Tensor
         (B, bundle, 13).
     """
-    alpha = stroke_alpha(strokes, (state.canvas.shape[-2], state.canvas.shape[-1])).flatten(2)
+    alpha = state.alpha(strokes).flatten(2)
     area = alpha.sum(-1).clamp_min(1e-6)
     shared = alpha @ alpha.mT / torch.minimum(area[:, :, None], area[:, None])
     free, chosen, rank = torch.ones_like(value, dtype=torch.bool), [], value.argsort(1).argsort(1).to(value)
@@ -215,7 +215,7 @@ def solve_colours(start: WeightedCanvas, strokes: Tensor, stay: float = 0.05) ->
     Tensor
         (B, N, 13). A picture keeps its colours where others are no better once they are clamped to [0, 1].
     """
-    alpha = stroke_alpha(strokes, (start.canvas.shape[-2], start.canvas.shape[-1])).flatten(2)
+    alpha = start.alpha(strokes).flatten(2)
     through = torch.cat([(1 - alpha).flip(1).cumprod(1).flip(1), torch.ones_like(alpha[:, :1])], 1)  # what later strokes let through
     seen, ground = alpha * through[:, 1:], through[:, :1] * start.canvas.flatten(2)
     heavy, old = seen * start.weight.flatten(2), strokes[..., -3:]
@@ -385,15 +385,19 @@ class DenseActor(nn.Module):
         Proposals at a place, of cells of 4, 8, 16, 32 and 64 pixels; they begin at different angles.
     hidden
         Width of the second network.
+    renderer
+        What draws the strokes; with another one than "exact" the gains are computed by tensors, which is slow.
     """
 
     def __init__(self, bundle: int = 5, observes: Sequence[str] = (), levels: Sequence[int] = (), blend_mode: str = "masked",
                  search: Search = Search(),  # noqa: B008 (it is frozen)
-                 widths: Sequence[int] = (24, 48, 64, 96), turns: Sequence[int] = (2, 2, 2, 2, 2), hidden: int = 256):
+                 widths: Sequence[int] = (24, 48, 64, 96), turns: Sequence[int] = (2, 2, 2, 2, 2), hidden: int = 256,
+                 renderer: str | Renderer = "exact"):
         super().__init__()
+        self.renderer = renderer
         self.bundle, self.observes, self.search, self.turns = bundle, tuple(observes), search, tuple(turns)
         self.levels, self.blend_mode = tuple(levels), blend_mode
-        self._arguments = (bundle, self.observes, self.levels, blend_mode, search, widths, turns, hidden)
+        self._arguments = (bundle, self.observes, self.levels, blend_mode, search, widths, turns, hidden, renderer)
         w2, w4, w8, w16 = widths
         self.stem = nn.Sequential(_convolution(10, w2, 4, 2), nn.ReLU(), _convolution(w2, w4, 4, 2))
         self.down4, self.down8, self.down16 = (nn.Sequential(_Block(w)) for w in (w4, w8, w16))
@@ -433,7 +437,7 @@ class DenseActor(nn.Module):
             seen = observation[:, channel("weight", self.observes)]
             weight = seen / seen.mean((2, 3), keepdim=True).clamp_min(1e-12)
         mask = observation[:, channel("mask", self.observes)] if self.levels else None
-        return WeightedCanvas(canvas, target, weight, mask, self.blend_mode)
+        return WeightedCanvas(canvas, target, weight, mask, self.blend_mode, self.renderer)
 
     # ---- what it does
 
@@ -559,14 +563,15 @@ class DenseActor(nn.Module):
             (B, 3, H, W).
         """
         canvas = blank(len(target), (target.shape[2], target.shape[3]), "black", target.device)
-        start = state = WeightedCanvas(canvas, target, torch.ones_like(target[:, :1]) if weight is None else weight)
+        weight = torch.ones_like(target[:, :1]) if weight is None else weight
+        start = state = WeightedCanvas(canvas, target, weight, renderer=self.renderer)
         parts: list[Tensor] = []
         while (left := strokes - sum(part.shape[1] for part in parts)) > 0:
             part, state = self.act(state, min(left, self.bundle))
             parts.append(part)
         done = torch.cat(parts, 1)
         if solve: done = solve_colours(start, done)
-        if joint: done = optimize_jointly(start.canvas, target, done, joint, weight=start.weight)
+        if joint: done = optimize_jointly(start.canvas, target, done, joint, weight=weight, renderer=self.renderer)
         return done, start.after(done).canvas if solve or joint else state.canvas
 
 
@@ -633,19 +638,20 @@ class DenseProposals(Algorithm):
     name = "dense"
     model_based = True
     observes_weight = True
+    unused = ("norm", "gamma", "polyak", "critic_lr", "bootstrap_next", "previous_canvas")
     Options = DenseOptions
 
     @classmethod
     def build_actor(cls, env: PaintingEnv, learning: Learning) -> nn.Module:
         "A new actor for this environment; ValueError where it cannot paint there."
-        wanted = {"primitive": "bezier", "encoding": "absolute", "renderer": "exact"}
+        wanted = {"primitive": "bezier", "encoding": "absolute"}
         for name, value in wanted.items():
             if getattr(env, name) != value: raise ValueError(f"{name}: algorithm 'dense' expects {value!r}, got {getattr(env, name)!r}")
         two = env.blend_mode != "plain"
         if two and "mask" not in env.observes: raise ValueError("observe_mask: algorithm 'dense' expects True where there are two levels")
         options = cls.options_of(learning)
         return DenseActor(env.bundle, env.observes, env.levels if two else (), env.blend_mode if two else "masked",
-                          options.search, options.widths, options.turns, options.hidden)
+                          options.search, options.widths, options.turns, options.hidden, env.renderer)
 
     @classmethod
     def build_networks(cls, env: PaintingEnv, learning: Learning, discriminators: Sequence[str] = ()) -> Networks:
@@ -727,7 +733,7 @@ class DenseProposals(Algorithm):
         rows = torch.arange(len(strokes)).repeat_interleave(some)
         many = before[rows.to(before.canvas.device)]
         mask = None if state.mask is None else stroke_masks(state.mask[rows], (0,), state.blend_mode)
-        after = paint(many.canvas, strokes.flatten(0, 1)[:, None], stroke_masks=mask)
+        after = paint(many.canvas, strokes.flatten(0, 1)[:, None], stroke_masks=mask, renderer=self.env.renderer)
         reward = self.env.rewards.reward(many.canvas, after, many.target, many.guidance).view(len(strokes), some)
         scale = reward.detach().std().clamp_min(1e-6)
         share = F.softplus(2 * (reward.detach() / scale)).log()
