@@ -334,13 +334,18 @@ def _turned(v: Tensor) -> Tensor:
     return torch.stack([-v[..., 1], v[..., 0]], -1)
 
 
+def _seen(size: tuple[int, int]) -> tuple[int, int]:
+    "What the network sees of a canvas of this size: multiples of 16, 32 pixels or more."
+    return max(32, math.ceil(size[0] / 16) * 16), max(32, math.ceil(size[1] / 16) * 16)
+
+
 @functools.lru_cache(8)
 def _places(size: tuple[int, int], turns: tuple[int, ...], device: torch.device) -> Tensor:
     "x and y of the place, side of the cell (pixels) and first angle of every proposal, (K, 4)."
     rows = []
     for level, k in enumerate(turns):
         cell = 4 * 2**level
-        h, w = size[0] // cell, size[1] // cell
+        h, w = (side // cell for side in _seen(size))
         y, x, i = torch.meshgrid(torch.arange(h), torch.arange(w), torch.arange(k), indexing="ij")
         rows.append(torch.stack([(x + 0.5) * cell, (y + 0.5) * cell, torch.full_like(x, cell), math.pi * i / k], -1).flatten(0, 2))
     return torch.cat(rows).float().to(device)
@@ -447,7 +452,8 @@ class DenseActor(nn.Module):
         Parameters
         ----------
         state
-            B canvases of a size that 16 divides, of 32 pixels or more.
+            B canvases of any size. The network sees them with their borders repeated to multiples of 16 and at least
+            32 pixels; the strokes are those of the canvas itself.
 
         Returns
         -------
@@ -458,12 +464,12 @@ class DenseActor(nn.Module):
         """
         canvas, target, weight = state.canvas, state.target, state.seen_weight
         size = (canvas.shape[-2], canvas.shape[-1])
-        if min(size) < 32 or size[0] % 16 or size[1] % 16:
-            raise ValueError(f"dense actor: expected pictures of 32 pixels or more in multiples of 16, got {size[0]} by {size[1]}; resize them")
         left = target - canvas
         mean = weight.mean((1, 2, 3), keepdim=True)
         scale = ((left.square() * weight).mean((1, 2, 3), keepdim=True) / mean.clamp_min(1e-6)).sqrt()
         planes = torch.cat([canvas - 0.5, target - 0.5, left / (2 * scale + 0.01), weight], 1)
+        down, right = (seen - side for seen, side in zip(_seen(size), size, strict=True))
+        if down or right: planes = F.pad(planes, (0, right, 0, down), mode="replicate")
         f4 = self.down4(self.stem(planes))
         f8 = self.down8(self.to8(F.relu(f4)))
         f16 = self.down16(self.to16(F.relu(f8)))
