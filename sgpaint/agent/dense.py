@@ -28,7 +28,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..stroke.blend import paint
+from ..stroke.blend import limit_opacity, paint
 from ..stroke.composite import blank, stroke_masks
 from ..stroke.exact import alpha as stroke_alpha
 from ..stroke.gains import WeightedCanvas, differentiable_gains, stroke_gains
@@ -215,7 +215,7 @@ def solve_colours(start: WeightedCanvas, strokes: Tensor, stay: float = 0.05) ->
     Tensor
         (B, N, 13). A picture keeps its colours where others are no better once they are clamped to [0, 1].
     """
-    alpha = stroke_alpha(strokes, (start.canvas.shape[-2], start.canvas.shape[-1])).flatten(2)
+    alpha = stroke_alpha(limit_opacity(strokes, start.opacity), (start.canvas.shape[-2], start.canvas.shape[-1])).flatten(2)
     through = torch.cat([(1 - alpha).flip(1).cumprod(1).flip(1), torch.ones_like(alpha[:, :1])], 1)  # what later strokes let through
     seen, ground = alpha * through[:, 1:], through[:, :1] * start.canvas.flatten(2)
     heavy, old = seen * start.weight.flatten(2), strokes[..., -3:]
@@ -334,13 +334,18 @@ def _turned(v: Tensor) -> Tensor:
     return torch.stack([-v[..., 1], v[..., 0]], -1)
 
 
+def _seen(size: tuple[int, int]) -> tuple[int, int]:
+    "What the network sees of a canvas of this size: multiples of 16, 32 pixels or more."
+    return max(32, math.ceil(size[0] / 16) * 16), max(32, math.ceil(size[1] / 16) * 16)
+
+
 @functools.lru_cache(8)
 def _places(size: tuple[int, int], turns: tuple[int, ...], device: torch.device) -> Tensor:
     "x and y of the place, side of the cell (pixels) and first angle of every proposal, (K, 4)."
     rows = []
     for level, k in enumerate(turns):
         cell = 4 * 2**level
-        h, w = size[0] // cell, size[1] // cell
+        h, w = (side // cell for side in _seen(size))
         y, x, i = torch.meshgrid(torch.arange(h), torch.arange(w), torch.arange(k), indexing="ij")
         rows.append(torch.stack([(x + 0.5) * cell, (y + 0.5) * cell, torch.full_like(x, cell), math.pi * i / k], -1).flatten(0, 2))
     return torch.cat(rows).float().to(device)
@@ -385,14 +390,19 @@ class DenseActor(nn.Module):
         Proposals at a place, of cells of 4, 8, 16, 32 and 64 pixels; they begin at different angles.
     hidden
         Width of the second network.
+    opacity
+        Name of the opacity preset under which its strokes are measured and painted (H-15).
     """
+
+    any_size = True  # it sees pictures of any size and aspect
 
     def __init__(self, bundle: int = 5, observes: Sequence[str] = (), levels: Sequence[int] = (), blend_mode: str = "masked",
                  search: Search = Search(),  # noqa: B008 (it is frozen)
-                 widths: Sequence[int] = (24, 48, 64, 96), turns: Sequence[int] = (2, 2, 2, 2, 2), hidden: int = 256):
+                 widths: Sequence[int] = (24, 48, 64, 96), turns: Sequence[int] = (2, 2, 2, 2, 2), hidden: int = 256,
+                 opacity: str = "free"):
         super().__init__()
         self.bundle, self.observes, self.search, self.turns = bundle, tuple(observes), search, tuple(turns)
-        self.levels, self.blend_mode = tuple(levels), blend_mode
+        self.levels, self.blend_mode, self.opacity = tuple(levels), blend_mode, opacity
         self._arguments = (bundle, self.observes, self.levels, blend_mode, search, widths, turns, hidden)
         w2, w4, w8, w16 = widths
         self.stem = nn.Sequential(_convolution(10, w2, 4, 2), nn.ReLU(), _convolution(w2, w4, 4, 2))
@@ -420,7 +430,7 @@ class DenseActor(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = type(self)(*self._arguments)
-        made.search = self.search
+        made.search, made.opacity = self.search, self.opacity
         return made.to(next(self.parameters()).device).train(self.training)
 
     # ---- what it sees
@@ -433,7 +443,7 @@ class DenseActor(nn.Module):
             seen = observation[:, channel("weight", self.observes)]
             weight = seen / seen.mean((2, 3), keepdim=True).clamp_min(1e-12)
         mask = observation[:, channel("mask", self.observes)] if self.levels else None
-        return WeightedCanvas(canvas, target, weight, mask, self.blend_mode)
+        return WeightedCanvas(canvas, target, weight, mask, self.blend_mode, self.opacity)
 
     # ---- what it does
 
@@ -443,7 +453,8 @@ class DenseActor(nn.Module):
         Parameters
         ----------
         state
-            B canvases of a size that 16 divides, of 32 pixels or more.
+            B canvases of any size. The network sees them with their borders repeated to multiples of 16 and at least
+            32 pixels; the strokes are those of the canvas itself.
 
         Returns
         -------
@@ -454,12 +465,12 @@ class DenseActor(nn.Module):
         """
         canvas, target, weight = state.canvas, state.target, state.seen_weight
         size = (canvas.shape[-2], canvas.shape[-1])
-        if min(size) < 32 or size[0] % 16 or size[1] % 16:
-            raise ValueError(f"dense actor: expected pictures of 32 pixels or more in multiples of 16, got {size[0]} by {size[1]}; resize them")
         left = target - canvas
         mean = weight.mean((1, 2, 3), keepdim=True)
         scale = ((left.square() * weight).mean((1, 2, 3), keepdim=True) / mean.clamp_min(1e-6)).sqrt()
         planes = torch.cat([canvas - 0.5, target - 0.5, left / (2 * scale + 0.01), weight], 1)
+        down, right = (seen - side for seen, side in zip(_seen(size), size, strict=True))
+        if down or right: planes = F.pad(planes, (0, right, 0, down), mode="replicate")
         f4 = self.down4(self.stem(planes))
         f8 = self.down8(self.to8(F.relu(f4)))
         f16 = self.down16(self.to16(F.relu(f8)))
@@ -559,14 +570,15 @@ class DenseActor(nn.Module):
             (B, 3, H, W).
         """
         canvas = blank(len(target), (target.shape[2], target.shape[3]), "black", target.device)
-        start = state = WeightedCanvas(canvas, target, torch.ones_like(target[:, :1]) if weight is None else weight)
+        weight = torch.ones_like(target[:, :1]) if weight is None else weight
+        start = state = WeightedCanvas(canvas, target, weight, opacity=self.opacity)
         parts: list[Tensor] = []
         while (left := strokes - sum(part.shape[1] for part in parts)) > 0:
             part, state = self.act(state, min(left, self.bundle))
             parts.append(part)
         done = torch.cat(parts, 1)
         if solve: done = solve_colours(start, done)
-        if joint: done = optimize_jointly(start.canvas, target, done, joint, weight=start.weight)
+        if joint: done = optimize_jointly(start.canvas, target, done, joint, weight=start.weight, opacity=self.opacity)
         return done, start.after(done).canvas if solve or joint else state.canvas
 
 
@@ -645,7 +657,7 @@ class DenseProposals(Algorithm):
         if two and "mask" not in env.observes: raise ValueError("observe_mask: algorithm 'dense' expects True where there are two levels")
         options = cls.options_of(learning)
         return DenseActor(env.bundle, env.observes, env.levels if two else (), env.blend_mode if two else "masked",
-                          options.search, options.widths, options.turns, options.hidden)
+                          options.search, options.widths, options.turns, options.hidden, env.opacity)
 
     @classmethod
     def build_networks(cls, env: PaintingEnv, learning: Learning, discriminators: Sequence[str] = ()) -> Networks:
@@ -727,7 +739,7 @@ class DenseProposals(Algorithm):
         rows = torch.arange(len(strokes)).repeat_interleave(some)
         many = before[rows.to(before.canvas.device)]
         mask = None if state.mask is None else stroke_masks(state.mask[rows], (0,), state.blend_mode)
-        after = paint(many.canvas, strokes.flatten(0, 1)[:, None], stroke_masks=mask)
+        after = paint(many.canvas, limit_opacity(strokes, state.opacity).flatten(0, 1)[:, None], stroke_masks=mask)
         reward = self.env.rewards.reward(many.canvas, after, many.target, many.guidance).view(len(strokes), some)
         scale = reward.detach().std().clamp_min(1e-6)
         share = F.softplus(2 * (reward.detach() / scale)).log()
