@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .rewards import L2, RewardTerm
+from .rewards import L2, RewardTerm, error_weights
 from ..guide.guidance import Guidance, InstanceGuidance, require_guidance
 from ..stroke.encoding import ENCODINGS
 from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
@@ -76,7 +76,7 @@ def mirror_where(state: State, coin: Tensor) -> State:
 
 # %% ../../nbs/agent/02_environment.ipynb #e61d1f09
 CHANNELS = {"canvas": 3, "target": 3, "step": 1, "coordinates": 2}  # of every observation, in this order
-MAPS = ("mask", "focus")  # a guided agent may observe these, too: one channel each, at the end
+MAPS = ("mask", "focus", "weight")  # an agent may observe these, too: one channel each, at the end
 
 
 def coordinates(size: tuple[int, int], device: torch.device | str | None = None) -> Tensor:
@@ -190,7 +190,8 @@ class PaintingEnv:
     foreground_strokes
         Strokes of a bundle that paint the object where there are two levels, the last ones (SG-15, C16).
     observes
-        Maps of the guidance that the networks observe, out of "mask" and "focus".
+        Maps that the networks observe, out of "mask", "focus" and "weight": of the guidance, or how much an error
+        counts at each pixel for the rewards.
     renderer
         How strokes become pixels, a name in `RENDERERS` or a renderer.
     rewards
@@ -242,7 +243,10 @@ class PaintingEnv:
                 f"foreground_strokes: expected 0 to {self.bundle}, the bundle, got {self.foreground_strokes}"
             )
         if not set(self.observes) <= set(MAPS):
-            raise ValueError(f"observes: expected names out of mask and focus, got {self.observes}")
+            raise ValueError(f"observes: expected names out of {', '.join(MAPS)}, got {self.observes}")
+        if "weight" in self.observes and not self.rewards.squared:
+            raise ValueError("observes: expected rewards that are sums of squared errors for the map 'weight', "
+                             f"got {self.rewards.name!r}")
         RENDERERS.find(self.renderer)
 
     # ---- sizes and spaces
@@ -284,7 +288,8 @@ class PaintingEnv:
     @property
     def guided(self) -> bool:
         "Whether the environment needs guidance for every picture."
-        return self.blend_mode != "plain" or bool(self.observes)
+        maps = [name for name in self.observes if name != "weight" or self.rewards.needs]
+        return self.blend_mode != "plain" or bool(maps)
 
     # ---- actions
 
@@ -361,6 +366,11 @@ class PaintingEnv:
         mask = require_guidance(state.guidance).mask
         return stroke_masks(torch.cat([1 - mask, mask], 1), self.levels, self.blend_mode)
 
+    def error_weight(self, state: State) -> Tensor:
+        "How much an error counts at each pixel for the rewards, (B, 1, H, W), 1 where it counts most."
+        weight = error_weights(self.rewards, state.target, state.guidance)
+        return weight / weight.amax((2, 3), keepdim=True).clamp_min(1e-12)
+
     def observe(self, state: State, previous_canvas: Tensor | None = None) -> Tensor:
         """The observation of a state.
 
@@ -381,7 +391,8 @@ class PaintingEnv:
         step = (state.step / self.steps).to(state.canvas.dtype)[:, None, None, None].expand(batch, 1, height, width)
         place = coordinates((height, width), state.canvas.device).expand(batch, -1, -1, -1)
         front = [] if previous_canvas is None else [previous_canvas]
-        maps = [getattr(require_guidance(state.guidance), name) for name in self.observes]
+        maps = [self.error_weight(state) if name == "weight" else getattr(require_guidance(state.guidance), name)
+                for name in self.observes]
         return torch.cat([*front, state.canvas, state.target, step, place, *maps], 1)
 
 # %% ../../nbs/agent/02_environment.ipynb #3dc2eed1
