@@ -35,7 +35,7 @@ from sgpaint.agent.config import (
     with_changes,
 )
 from .environment import Collector, PaintingEnv, State, Transition, rollout
-from .evaluation import evaluate, growth_sheet, summarise
+from .evaluation import evaluate, evaluation_sheet, growth_sheet, summarise
 from .exploration import EXPLORATIONS
 from .provider import GuidanceProvider
 from .rewards import RewardTerm, reward_scale, running_scale
@@ -223,7 +223,8 @@ class Session:
         "Give algorithm and collector the environment of this update, each reward term divided by its scale."
         algorithm, update = self.algorithm, self.algorithm.updates
         rewards = rewards_at(self.config, update, self.scales, algorithm.networks)
-        algorithm.env = self.collector.env = with_fields(self.env_at(update), rewards=rewards)
+        self.env = with_fields(self.env, rewards=rewards)
+        algorithm.env = self.collector.env = self.env_at(update)
 
     def prepare(self) -> None:
         "Learning rates, reward and environment of the next update; an expert that learns makes its own update."
@@ -259,9 +260,22 @@ class Session:
 
     def evaluate(self) -> dict[str, Tensor]:
         "Evaluate on the held-out pictures, and tell the callbacks."
-        self.evaluation = evaluate(self.algorithm.select_action, self.env, self.held_out, self.provider, self.device)
+        self.evaluation = self.measure(self.algorithm.select_action)
         self.callbacks("on_evaluate", self, self.evaluation)
         return self.evaluation
+
+    def measure(self, policy: Callable[[State], Tensor], joint_steps: int = 0) -> dict[str, Tensor]:
+        "What `evaluate` returns for a policy on the held-out pictures."
+        return evaluate(policy, self.env, self.held_out, self.provider, self.device, joint_steps=joint_steps)
+
+    def untrained_policy(self) -> Callable[[State], Tensor]:
+        "The control: the same algorithm with new networks, which learned nothing."
+        own = self.algorithm
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.machine.seed + 1)
+            networks = type(own).build_networks(self.env, self.config.learning, self.config.discriminators)
+        control = type(own)(self.env, networks.to(self.device), self.config.learning, aligned=own.aligned, autocast=own.autocast)
+        return control.select_action
 
     def log(self, numbers: dict[str, float]) -> None:
         "A row of metrics.csv, and the same numbers for the callbacks."
@@ -326,16 +340,22 @@ def estimate(session: Session) -> float:
 def finish(session: Session) -> dict:
     "Save the agent and the pictures, then result.json."
     actor, scenes, run = session.algorithm.networks.online["actor"], session.scenes, session.run
-    checkpoint.save(run.folder / "agent", {"actor": dict(actor.state_dict()), "config": as_dict(session.config)})
+    checkpoint.save(run.folder / "agent", {"actor": dict(actor.state_dict()), "config": as_dict(session.config),
+                                           "scales": session.scales})
     session.provider.save(run.folder)
     policy = session.algorithm.select_action
     run.picture("growth", growth_sheet(policy, session.env, session.held_out, session.provider, session.device))
     evaluation = session.evaluation or session.evaluate()
+    joint_steps = session.config.machine.joint_steps
+    if joint_steps: evaluation = evaluation | session.measure(policy, joint_steps)
+    control = summarise(session.measure(session.untrained_policy(), joint_steps))
+    if joint_steps: run.picture("planned", evaluation_sheet(evaluation | {"canvas": evaluation["planned"]}, session.held_out.title))
     errors = evaluation["errors"]
     error, flat = errors[:, -1].mean().item(), flat_colour_error(evaluation["target"]).mean().item()
     result = dict(
         trained_on=scenes.title, kind=scenes.kind, held_out_on=session.held_out.title, pictures=len(errors),
         **summarise(evaluation), flat_colour_error=flat, share_of_flat=error / flat,
+        **{f"control_{name}": value for name, value in control.items()},
         error_by_step=errors.mean(0).tolist(), updates=session.algorithm.updates, scales=session.scales,
         parameters=sum(p.numel() for p in actor.parameters()), machine=describe())
     run.finish(result)
