@@ -173,7 +173,9 @@ class Machine:
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     precision
-        "fp32", or "bf16" for the forward passes of networks.
+        "fp32", or "bf16" for the forward passes of networks; weights, rewards and strokes stay in fp32. It pays on a
+        GPU, and on a processor with instructions for it (`amx_bf16` or `avx512_bf16` in /proc/cpuinfo); any other
+        processor emulates them and is several times slower. `benchmarks/precision.py` measures both here.
     compile
         Compile actor and critic, too; strokes always are where the machine can.
     cuda_graphs
