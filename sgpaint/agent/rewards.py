@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NEEDS', 'REWARDS', 'Weight', 'RewardTerm', 'L2', 'Adversarial', 'WeightedSum', 'error_weights', 'reward_scale',
-           'check_weight', 'weight_at', 'named_rewards', 'check_reward']
+           'running_scale', 'check_weight', 'weight_at', 'named_rewards', 'check_reward']
 
 # %% ../../nbs/agent/00_rewards.ipynb #c44e2f42
 import math
@@ -292,6 +292,33 @@ def reward_scale(term: RewardTerm, canvases: Tensor, targets: Tensor, guidance: 
     scale = torch.stack(steps).std().item()
     if not scale > 0: raise ValueError(f"expected rewards that differ, got a spread of {scale}: show more paintings")
     return scale
+
+# %% ../../nbs/agent/00_rewards.ipynb #ff1f0eb6
+def running_scale(scale: float, rewards: Tensor, rate: float = 0.05) -> float:
+    """The scale of a learned term after one more batch of its rewards.
+
+    Parameters
+    ----------
+    scale
+        Before the batch, more than 0.
+    rewards
+        (B,), of the batch.
+    rate
+        Weight of this batch, the equation's ρ, in [0, 1].
+
+    Returns
+    -------
+    float
+        More than 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> running_scale(1.0, torch.full((4,), 3.0), rate=0.5) ** 2
+    5.0
+    """
+    square = float(rewards.double().square().mean())
+    return max(math.sqrt((1 - rate) * scale**2 + rate * square), 1e-12)
 
 # %% ../../nbs/agent/00_rewards.ipynb #f0d0cfbf
 Weight = float | Sequence[Sequence[float]]  # a constant, or the points of a schedule

@@ -38,7 +38,7 @@ from .environment import Collector, PaintingEnv, State, Transition, rollout
 from .evaluation import evaluate, evaluation_sheet, growth_sheet, summarise
 from .exploration import EXPLORATIONS
 from .provider import GuidanceProvider
-from .rewards import RewardTerm, reward_scale
+from .rewards import RewardTerm, reward_scale, running_scale
 from ..guide.guidance import Guidance
 from ..lab import checkpoint
 from ..lab.config import ConfigError, as_dict
@@ -207,15 +207,32 @@ class Session:
                 random_stroke_scale(terms[name], self.env, start.target, start.guidance) if normalise else 1.0
             )
 
+    @torch.no_grad()
+    def follow_scales(self, batch: Transition) -> None:
+        "Move the scale of each reward term that a discriminator learns a step towards its rewards in a batch (C15)."
+        if not (self.config.discriminators and self.config.learning.normalise_rewards): return
+        terms, mean = reward_terms(self.config, self.algorithm.networks), self.algorithm.average
+        pictures = batch.state.canvas, batch.after.canvas, batch.state.target, batch.state.guidance
+        for name in reward_weights(self.config, self.algorithm.updates):
+            if "discriminator" not in terms[name].needs: continue
+            size = terms[name].reward(*pictures).square().mean().sqrt()
+            self.scales[name] = running_scale(self.scales[name], mean(size) if mean else size)
+        self.set_rewards()
+
+    def set_rewards(self) -> None:
+        "Give algorithm and collector the environment of this update, each reward term divided by its scale."
+        algorithm, update = self.algorithm, self.algorithm.updates
+        rewards = rewards_at(self.config, update, self.scales, algorithm.networks)
+        self.env = with_fields(self.env, rewards=rewards)
+        algorithm.env = self.collector.env = self.env_at(update)
+
     def prepare(self) -> None:
         "Learning rates, reward and environment of the next update; an expert that learns makes its own update."
         algorithm, update = self.algorithm, self.algorithm.updates
         algorithm.set_learning_rates()
         self.measure_scales()
-        rewards = rewards_at(self.config, update, self.scales, algorithm.networks)
         self.provider.update(self.images, self.generator)
-        self.env = with_fields(self.env, rewards=rewards)
-        algorithm.env = self.collector.env = self.env_at(update)
+        self.set_rewards()
         algorithm.reward_weights = tuple(reward_weights(self.config, update).items())
         if algorithm.needs_patches: algorithm.reward_scale = self.scales["l2"]  # patches are measured without it
 
@@ -235,7 +252,9 @@ class Session:
         else:
             some = torch.randperm(self.config.collection.num_envs, generator=generator)[:learning.batch]
             batch = self.collector.collect(self.behaviour, some)
-        return mirror_half(batch, self.env, generator) if learning.flips else batch
+        batch = mirror_half(batch, self.env, generator) if learning.flips else batch
+        self.follow_scales(batch)
+        return batch
 
     # ---- what callbacks use
 

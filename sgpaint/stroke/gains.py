@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..lab.machine import log
 from . import native
-from .blend import paint, stroke_masks
+from .blend import limit_opacity, paint, stroke_masks
 from .distance import TINY
 from .renderer import EXACT, RENDERERS, Renderer, draw
 
@@ -48,6 +48,8 @@ class WeightedCanvas:
         Eq 3 and 4 as printed).
     renderer
         What draws the strokes; only the exact one is compiled.
+    opacity
+        Name of an opacity preset: strokes are measured and painted as it lets them be (H-15).
     """
 
     canvas: Tensor
@@ -56,6 +58,7 @@ class WeightedCanvas:
     mask: Tensor | None = None
     blend_mode: str = "masked"
     renderer: str | Renderer = "exact"
+    opacity: str = "free"
 
     @functools.cached_property
     def planes(self) -> Tensor:
@@ -80,10 +83,12 @@ class WeightedCanvas:
     def after(self, strokes: Tensor) -> "WeightedCanvas":
         "The same after Bézier strokes (B, N, 13); differentiable."
         confine = None if self.mask is None else stroke_masks(self.mask, (0,) * strokes.shape[1], self.blend_mode)
+        strokes = limit_opacity(strokes, self.opacity)
         return replace(self, canvas=paint(self.canvas, strokes, stroke_masks=confine, renderer=self.renderer))
 
     def alpha(self, strokes: Tensor) -> Tensor:
-        "The alpha (B, N, H, W) of strokes (B, N, 13); differentiable."
+        "The alpha (B, N, H, W) of strokes (B, N, 13), as the opacity preset lets them be; differentiable."
+        strokes = limit_opacity(strokes, self.opacity)
         return draw(self.renderer, strokes, (self.canvas.shape[-2], self.canvas.shape[-1]))[0]
 
 
@@ -134,6 +139,8 @@ def stroke_gains(state: WeightedCanvas, strokes: Tensor, gradient: bool = False,
     if torch.compiler.is_compiling():  # torch.compile must not look inside; importing its compiler takes 1.5 s
         around: Callable[..., tuple[Tensor, Tensor, Tensor]] = torch.compiler.disable(stroke_gains)
         return around(state, strokes, gradient, solve_colour)
+    if state.opacity != "free":
+        return _restricted(state, strokes.detach(), gradient, solve_colour)
     strokes = strokes.detach().contiguous()
     (b, n, p), (h, w) = strokes.shape, state.canvas.shape[-2:]
     library = _library() if native.ready(strokes) and RENDERERS.find(state.renderer) is EXACT else None
@@ -145,6 +152,16 @@ def stroke_gains(state: WeightedCanvas, strokes: Tensor, gradient: bool = False,
     library.gains(ctypes.byref(frame), b, address(strokes), address(state.planes), int(solve_colour), address(colour),
                   address(gain), address(grad), torch.get_num_threads())
     return gain, colour, strokes[..., :0] if grad is None else grad
+
+
+def _restricted(state: WeightedCanvas, strokes: Tensor, gradient: bool, solve_colour: bool) -> tuple[Tensor, Tensor, Tensor]:
+    "`stroke_gains` of strokes under an opacity preset; the derivative is that in the strokes before it."
+    free, planes = replace(state, opacity="free"), state.planes
+    free.__dict__["planes"] = planes  # so that they are made once for a canvas
+    gain, colour, grad = stroke_gains(free, limit_opacity(strokes, state.opacity), gradient, solve_colour)
+    if not gradient: return gain, colour, grad
+    slope = limit_opacity(torch.ones_like(grad), state.opacity) - limit_opacity(torch.zeros_like(grad), state.opacity)
+    return gain, colour, grad * slope
 
 
 def _gains_by_tensors(state: WeightedCanvas, strokes: Tensor, gradient: bool, solve_colour: bool) -> tuple[Tensor, Tensor, Tensor]:
