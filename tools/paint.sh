@@ -9,7 +9,7 @@ if [ -f "$run/result.json" ]; then
 else
     [ ! -f "$run/config.json" ] || echo "$run was interrupted: taking it up from its last checkpoint"
     mkdir -p "$run"
-    "$bin/papermill" --log-output --no-progress-bar nbs/train.ipynb "$run/train.ipynb"
+    "$bin/papermill" --log-output --no-progress-bar nbs/train.ipynb "$run/train.ipynb" -r out_dir "$(cd "$run" && pwd -P)"
 fi
 
 echo

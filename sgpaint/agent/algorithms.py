@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['ALGORITHMS', 'bundle_discount', 'value_target', 'soft_update', 'Networks', 'Learning', 'optimizer_step',
-           'set_learning_rate', 'Algorithm', 'DDPG', 'PatchQ', 'ModelBasedDDPG', 'check_algorithm']
+           'set_learning_rate', 'NoOptions', 'Algorithm', 'DDPG', 'PatchQ', 'ModelBasedDDPG', 'check_algorithm']
 
 # %% ../../nbs/agent/08_algorithms.ipynb #fa788807
 import contextlib
 import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from .networks import Actor, Critic
 from .rewards import L2
 from ..guide.guidance import require_guidance
 from ..lab import checkpoint
+from ..lab.config import build
 from ..lab.machine import GraphedFunction, compiled
 from ..lab.registry import Registry, refuse_broken
 
@@ -142,6 +143,8 @@ class Learning:
         Divide each reward term by its standard deviation on a fixed set of paintings (C15); False: raw.
     flips
         Mirror transitions at random.
+    options
+        Options of the algorithm by name, see the `Options` of its class.
     """
 
     network: Literal["small", "paper"] = "small"
@@ -163,6 +166,7 @@ class Learning:
     previous_canvas: bool = False
     normalise_rewards: bool = True
     flips: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
 
     def learning_rate(self, name: str, update: int) -> float:
         "The rate of an optimizer, \"actor\", \"critic…\" or a discriminator's, at an update."
@@ -218,11 +222,16 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         else: group["lr"] = rate
 
 # %% ../../nbs/agent/08_algorithms.ipynb #8cdb8da1
+@dataclass(frozen=True)
+class NoOptions:
+    "The options of an algorithm that has none."
+
+
 class Algorithm:
     """Networks, losses and one update; the base of all algorithms.
 
     A subclass has a `name` and the methods `critic_loss` and `actor_loss`; it may also override `build_critic`,
-    `build_networks`, `losses` or `step`.
+    `build_networks`, `losses` or `step`, and have `Options`, a frozen dataclass with a default for each.
 
     Parameters
     ----------
@@ -253,6 +262,8 @@ class Algorithm:
 
     name = ""
     model_based = False  # the losses differentiate through the renderer
+    observes_weight = False  # the actor observes how much an error counts, where the rewards are sums of squared errors
+    Options: type = NoOptions  # a frozen dataclass of options that a config may give it
     needs_patches = False  # the losses compute the reward of each patch themselves, from the squared error
 
     def __init__(self, env: PaintingEnv, networks: Networks, learning: Learning = Learning(), *, aligned: bool = True,
@@ -263,7 +274,7 @@ class Algorithm:
         self.reward_scale, self.reward_weights = 1.0, tuple[Any, ...]()
         self.td_error: Tensor | None = None
         self.discount = bundle_discount(learning.gamma, env.bundle)
-        self.objective = DISCRIMINATORS[learning.discriminator]
+        self.objective, self.options = DISCRIMINATORS[learning.discriminator], self.options_of(learning)
         self.optimizers = {
             name: _adam(net, learning.learning_rate(name, 0), (0.5, 0.999) if "discriminator" in name else (0.9, 0.999))
             for name, net in networks.online.items()
@@ -273,6 +284,11 @@ class Algorithm:
         self.compiled = {prefix + name: compiled(nets[name], prefix + name) for prefix, nets in kinds.items()
                          for name in nets if "discriminator" not in name}
         self._graph = GraphedFunction(_step_tensors, graphs)
+
+    @classmethod
+    def options_of(cls, learning: Learning) -> Any:
+        "The options of a config, an object of the class's `Options`; ConfigError for what it does not know."
+        return build(cls.Options, **learning.options)
 
     # ---- networks
 

@@ -8,7 +8,7 @@ __all__ = ['MOMENTS', 'CALLBACKS', 'Callback', 'Callbacks', 'Evaluation', 'Check
 
 # %% ../../nbs/agent/12_callbacks.ipynb #c12f0003
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -84,25 +84,32 @@ class Evaluation(Callback):
 # %% ../../nbs/agent/12_callbacks.ipynb #c12f000c
 @CALLBACKS.register("checkpoint")
 class Checkpoint(Callback):
-    "Saves the whole state of the run, after so many updates and after so many minutes."
+    """Saves the whole state of the run, after so many updates and after so many minutes.
+
+    Parameters
+    ----------
+    clock
+        Returns seconds that never go back.
+    """
 
     name = "checkpoint"
 
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self.clock = clock
+
     def on_start(self, session: Any) -> None:
         "Start the clock."
-        self.saved_at = time.monotonic()
+        self.saved_at = self.clock()
 
     def on_update(self, session: Any, metrics: dict[str, Tensor]) -> None:
         "Save when it is due."
         machine, updates = session.config.machine, session.algorithm.updates
         by_count = machine.checkpoint_every and updates % machine.checkpoint_every == 0
-        alone = session.accelerator.num_processes == 1
-        by_clock = (
-            alone and machine.checkpoint_minutes and time.monotonic() - self.saved_at > 60 * machine.checkpoint_minutes
-        )
+        alone, waited = session.accelerator.num_processes == 1, self.clock() - self.saved_at
+        by_clock = alone and machine.checkpoint_minutes and waited >= 60 * machine.checkpoint_minutes
         if not (by_count or by_clock or session.last or session.stopping): return
         session.save_checkpoint()
-        self.saved_at = time.monotonic()
+        self.saved_at = self.clock()
 
 # %% ../../nbs/agent/12_callbacks.ipynb #c12f000e
 @CALLBACKS.register("progress")

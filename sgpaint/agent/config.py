@@ -56,6 +56,8 @@ class Task:
         A name in `RENDERERS`.
     background
         The empty canvas (C21).
+    opacity
+        The opacity preset under which every stroke is painted (H-15).
     """
 
     dataset: str = "birds"
@@ -69,6 +71,7 @@ class Task:
     encoding: str = "absolute"
     renderer: str = "exact"
     background: Literal["black", "white"] = "black"
+    opacity: Literal["free", "opaque", "oil", "ink"] = "free"
 
 # %% ../../nbs/agent/09_config.ipynb #5c1a0e22
 @dataclass(frozen=True)
@@ -170,7 +173,9 @@ class Machine:
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     precision
-        "fp32", or "bf16" for the forward passes of networks.
+        "fp32", or "bf16" for the forward passes of networks; weights, rewards and strokes stay in fp32. It pays on a
+        GPU, and on a processor with instructions for it (`amx_bf16` or `avx512_bf16` in /proc/cpuinfo); any other
+        processor emulates them and is several times slower. `benchmarks/precision.py` measures both here.
     compile
         Compile actor and critic, too; strokes always are where the machine can.
     cuda_graphs
@@ -181,6 +186,8 @@ class Machine:
         CPU threads of one operation; 0: what the environment says, else 1.
     evaluate_every, evaluate_images
         Updates between two evaluations, and held-out pictures in each.
+    joint_steps
+        Gradient steps on all strokes of a finished painting together, in the last evaluation; measured beside the policy alone.
     checkpoint_every, checkpoint_minutes
         A checkpoint after so many updates, and after so many minutes (with one process); 0: not by that.
     callbacks
@@ -200,6 +207,7 @@ class Machine:
     threads: int = 0
     evaluate_every: int = 200
     evaluate_images: int = 64
+    joint_steps: int = 0
     checkpoint_every: int = 500
     checkpoint_minutes: float = 1.0
     callbacks: tuple[str, ...] = ("evaluation", "checkpoint", "progress", "tensorboard")
@@ -240,6 +248,7 @@ _AT_LEAST |= dict.fromkeys(
         "buffer_episodes",
         "seed",
         "threads",
+        "joint_steps",
         "checkpoint_every",
         "checkpoint_minutes",
         "max_grad_norm",
@@ -289,6 +298,13 @@ class TrainConfig:
         "Whether every picture needs guidance."
         g = self.guidance
         return g.blend_mode != "plain" or g.observe_mask or g.observe_focus or bool(self.needs & {"mask", "focus"})
+
+    @property
+    def weighs_errors(self) -> bool:
+        "Whether the rewards are sums of squared errors that count more at some pixels than at others."
+        g, terms = self.guidance, [REWARDS[name] for name in self.base_rewards]
+        plain = not (g.foreground_weight or g.focus_weight or g.background_only) and set(self.base_rewards) == {"l2"}
+        return all(term.squared for term in terms) and not plain
 
     @property
     def needs_expert(self) -> bool:
@@ -364,6 +380,8 @@ class TrainConfig:
             self.machine,
         )
         kind = ALGORITHMS[learning.algorithm]
+        try: kind.options_of(learning)
+        except ConfigError as error: yield f"options: {str(error).splitlines()[1].lstrip(' -')} (of algorithm {learning.algorithm!r})"
         if task.bundle > 0 and task.strokes % task.bundle:
             yield f"strokes: expected a multiple of bundle ({task.bundle}), got {task.strokes}"
         if task.size % 32: yield f"size: expected a multiple of 32, got {task.size}"
@@ -417,10 +435,13 @@ _SG = dict(dataset="birds", blend_mode="paper", observe_mask=True, observe_focus
 _FAST = dict(precision="bf16", compile=True, cuda_graphs=True, data_on_device=True)
 _OURS = dict(size=128, strokes=200, bundle=10, images=20_000, updates=50_000, batch=96, num_envs=480,
              evaluate_every=2500, evaluate_images=400, checkpoint_every=5000)
+_DENSE: dict[str, Any] = dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0, joint_steps=20)
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
     # a stroke proposed at every place
-    "dense": dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0),
+    "dense": _DENSE,
+    "dense-guided": _DENSE | dict(blend_mode="masked", observe_mask=True, observe_focus=True, foreground_weight=2.0,
+                                  focus_weight=1.0, single_level_fraction=0.0),
     "paper": _HUANG,  # H on CelebA (200 strokes)
     "paper-imagenet": _HUANG | dict(strokes=400, collect_steps=80, learning_starts=800),
     "paper-svhn": _HUANG | dict(strokes=40, collect_steps=8, learning_starts=80, updates=100_000),
@@ -527,11 +548,11 @@ def run_folder(config: TrainConfig) -> TrainConfig:
 def build_env(config: TrainConfig) -> PaintingEnv:
     "The environment of a config, with the squared error as its reward."
     task, guidance = config.task, config.guidance
-    observes = tuple(
-        name for name, asked in (("mask", guidance.observe_mask), ("focus", guidance.observe_focus)) if asked
-    )
+    weighted = ALGORITHMS[config.learning.algorithm].observes_weight and config.weighs_errors
+    maps = {"mask": guidance.observe_mask, "focus": guidance.observe_focus, "weight": weighted}
+    observes = tuple(name for name, asked in maps.items() if asked)
     return PaintingEnv(task.strokes, task.bundle, task.primitive, task.encoding, task.background, guidance.blend_mode,
-                       guidance.foreground_strokes, observes, task.renderer)
+                       guidance.foreground_strokes, observes, task.renderer, opacity=task.opacity)
 
 
 def reward_terms(config: TrainConfig, networks: Networks | None = None) -> dict[str, RewardTerm]:

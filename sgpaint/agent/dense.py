@@ -17,20 +17,26 @@ True
 """
 import copy
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..stroke.composite import blank
+from ..stroke.blend import limit_opacity, paint
+from ..stroke.composite import blank, stroke_masks
 from ..stroke.exact import alpha as stroke_alpha
 from ..stroke.gains import WeightedCanvas, differentiable_gains, stroke_gains
 from ..stroke.primitive import RADIUS_MIN, RADIUS_SPAN
 from .algorithms import ALGORITHMS, Algorithm, Learning, Networks
+from .discriminators import DISCRIMINATORS
 from .environment import PaintingEnv, State, Transition, channel
+from .joint import optimize_jointly
 
 # ---- the search
 
@@ -49,12 +55,17 @@ class Search:
         Passes of the second network over each (learned).
     steps
         Adam steps on the gain of each (searched); 0: the choice is all that is searched.
+    choice
+        How the bundle is chosen. "sequential": by exact gain, measured anew after each stroke. "apart": by exact gain,
+        measured once, strokes that hardly overlap. "expected": by the gain that the network expects, strokes that hardly
+        overlap; then nothing is searched.
     """
 
     measured: int = 96
     kept: int = 32
     refine: int = 3
     steps: int = 0
+    choice: Literal["sequential", "apart", "expected"] = "sequential"
 
 
 GEOMETRY = 10  # numbers of a stroke before its colour: three points, two radii, two opacities
@@ -106,6 +117,40 @@ def choose_bundle(state: WeightedCanvas, strokes: Tensor, gain: Tensor, bundle: 
         chosen.append(one)
         state = state.after(one)
     return torch.cat(chosen, 1), state
+
+
+@torch.no_grad()
+def choose_apart(state: WeightedCanvas, strokes: Tensor, value: Tensor, bundle: int, overlap: float = 0.1) -> Tensor:
+    """Choose the strokes of largest value that hardly overlap.
+
+    Parameters
+    ----------
+    state
+        Before the bundle.
+    strokes
+        Candidates (B, K, 13).
+    value
+        (B, K), how good each is.
+    bundle
+        Strokes to choose.
+    overlap
+        The largest share of a stroke's paint that may lie on a chosen one; where no other is left, the next best is taken.
+
+    Returns
+    -------
+    Tensor
+        (B, bundle, 13).
+    """
+    alpha = stroke_alpha(strokes, (state.canvas.shape[-2], state.canvas.shape[-1])).flatten(2)
+    area = alpha.sum(-1).clamp_min(1e-6)
+    shared = alpha @ alpha.mT / torch.minimum(area[:, :, None], area[:, None])
+    free, chosen, rank = torch.ones_like(value, dtype=torch.bool), [], value.argsort(1).argsort(1).to(value)
+    for _ in range(bundle):
+        best = (rank + free * value.shape[1]).argmax(1, keepdim=True)
+        rank = rank.scatter(1, best, -2.0 * value.shape[1])
+        free = free & (_pick(shared, best)[:, 0] <= overlap)
+        chosen.append(_pick(strokes, best))
+    return torch.cat(chosen, 1)
 
 
 @torch.no_grad()
@@ -170,7 +215,7 @@ def solve_colours(start: WeightedCanvas, strokes: Tensor, stay: float = 0.05) ->
     Tensor
         (B, N, 13). A picture keeps its colours where others are no better once they are clamped to [0, 1].
     """
-    alpha = stroke_alpha(strokes, (start.canvas.shape[-2], start.canvas.shape[-1])).flatten(2)
+    alpha = stroke_alpha(limit_opacity(strokes, start.opacity), (start.canvas.shape[-2], start.canvas.shape[-1])).flatten(2)
     through = torch.cat([(1 - alpha).flip(1).cumprod(1).flip(1), torch.ones_like(alpha[:, :1])], 1)  # what later strokes let through
     seen, ground = alpha * through[:, 1:], through[:, :1] * start.canvas.flatten(2)
     heavy, old = seen * start.weight.flatten(2), strokes[..., -3:]
@@ -179,36 +224,6 @@ def solve_colours(start: WeightedCanvas, strokes: Tensor, stay: float = 0.05) ->
     new = _coloured(strokes, colour.clamp(0, 1))
     better = start.after(new).error() < start.after(strokes).error()
     return torch.where(better[:, None, None], new, strokes)
-
-
-@torch.no_grad()
-def optimize_jointly(start: WeightedCanvas, strokes: Tensor, steps: int = 20, rate: float = 0.01) -> Tensor:
-    """Adam steps on all strokes of finished paintings together, colours included: search, nothing is learned.
-
-    Parameters
-    ----------
-    start
-        The empty canvas and its target.
-    strokes
-        (B, N, 13), the whole painting.
-    steps, rate
-        How many, and the first rate; it falls to 0.
-
-    Returns
-    -------
-    Tensor
-        (B, N, 13).
-    """
-    low, high = (F.pad(bound, (0, 3), value=value).to(strokes) for bound, value in ((_LOW, 0.0), (_HIGH, 1.0)))
-    strokes, first, second = strokes.clone(), torch.zeros_like(strokes), torch.zeros_like(strokes)
-    for i in range(steps):
-        with torch.enable_grad():
-            now = strokes.requires_grad_()
-            grad, = torch.autograd.grad(start.after(now).error().sum(), now)
-        first, second = 0.8 * first + 0.2 * grad, 0.95 * second + 0.05 * grad.square()
-        step = first / (1 - 0.8 ** (i + 1)) / ((second / (1 - 0.95 ** (i + 1))).sqrt() + 1e-6)
-        strokes = torch.minimum(torch.maximum(strokes.detach() - rate * (1 - i / steps) * step, low), high)
-    return strokes
 
 
 # ---- the networks
@@ -275,7 +290,7 @@ class Refiner(nn.Module):
         p0, p1, p2 = points.unbind(-2)
         radius = (RADIUS_MIN + RADIUS_SPAN * strokes[..., 6:8]) * min(h, w)
         unit = radius.mean(-1, keepdim=True) + 1
-        ink = [*self._look(state, strokes[..., -3:], p0, p1, p2, radius)]
+        ink = self._look(state, strokes[..., -3:], p0, p1, p2, radius)
         own = [(p2 - p0).norm(dim=-1, keepdim=True) / unit / 4, (p1 - (p0 + p2) / 2) / unit / 4, unit.log() / 2, strokes[..., 8:10]]
         raw = 2 * torch.tanh(self.layers(torch.cat([*ink, *own], -1)).float() / 2)
         along = _direction(p2 - p0)
@@ -297,9 +312,12 @@ class Refiner(nn.Module):
         points = middle[..., None, :] + side[:, None] * reach[..., None, None] * _turned(ways)[..., None, :]
         h, w = state.canvas.shape[-2:]
         grid = (points / points.new_tensor([w, h]) * 2 - 1).flatten(2, 3)
-        planes = F.grid_sample(torch.cat([state.target, state.canvas, state.weight], 1), grid, align_corners=False)
-        target, canvas, weight = planes.split((3, 3, 1), 1)  # (B, 3, M, points)
-        ink = colour.permute(0, 2, 1)[..., None] - canvas
+        paper = [state.mask] if state.mask is not None and state.blend_mode == "paper" else []
+        weight = state.weight if paper else state.seen_weight
+        planes = F.grid_sample(torch.cat([state.target, state.canvas, weight, *paper], 1), grid, align_corners=False)
+        target, canvas, weight, shown = planes[:, :3], planes[:, 3:6], planes[:, 6:7], planes[:, 7:]  # (B, 3 or 1, M, points)
+        colour = colour.permute(0, 2, 1)[..., None]
+        ink = (colour * shown if paper else colour) - canvas
         touch = ((target - canvas) * ink * weight).sum(1)
         whole = 2 * touch - (ink.square() * weight).sum(1)
         return [x / (x.square().mean(-1, keepdim=True).sqrt() + 1e-4) for x in (touch, whole)]
@@ -316,13 +334,18 @@ def _turned(v: Tensor) -> Tensor:
     return torch.stack([-v[..., 1], v[..., 0]], -1)
 
 
+def _seen(size: tuple[int, int]) -> tuple[int, int]:
+    "What the network sees of a canvas of this size: multiples of 16, 32 pixels or more."
+    return max(32, math.ceil(size[0] / 16) * 16), max(32, math.ceil(size[1] / 16) * 16)
+
+
 @functools.lru_cache(8)
 def _places(size: tuple[int, int], turns: tuple[int, ...], device: torch.device) -> Tensor:
     "x and y of the place, side of the cell (pixels) and first angle of every proposal, (K, 4)."
     rows = []
     for level, k in enumerate(turns):
         cell = 4 * 2**level
-        h, w = size[0] // cell, size[1] // cell
+        h, w = (side // cell for side in _seen(size))
         y, x, i = torch.meshgrid(torch.arange(h), torch.arange(w), torch.arange(k), indexing="ij")
         rows.append(torch.stack([(x + 0.5) * cell, (y + 0.5) * cell, torch.full_like(x, cell), math.pi * i / k], -1).flatten(0, 2))
     return torch.cat(rows).float().to(device)
@@ -346,9 +369,6 @@ def _decode(raw: Tensor, at: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat([torch.stack(points, -1), radius, opacity, torch.zeros_like(raw[..., :3])], -1)
 
 
-_MAPS = ("mask", "focus")  # in the order of `DenseActor.map_weights`
-
-
 class DenseActor(nn.Module):
     """The actor: an observation to a bundle of strokes.
 
@@ -357,7 +377,11 @@ class DenseActor(nn.Module):
     bundle
         Strokes of an action.
     observes
-        Maps of the guidance at the end of the observation, out of "mask" and "focus".
+        Maps at the end of the observation; "weight" says how much an error counts, "mask" where the object is.
+    levels
+        For each stroke of the bundle 0, background, or 1, foreground; empty: one level, every stroke paints everywhere.
+    blend_mode
+        How strokes are confined where there are two levels, "masked" or "paper".
     search
         What is done with the proposals.
     widths
@@ -366,22 +390,20 @@ class DenseActor(nn.Module):
         Proposals at a place, of cells of 4, 8, 16, 32 and 64 pixels; they begin at different angles.
     hidden
         Width of the second network.
-
-    Attributes
-    ----------
-    map_weights : Tensor
-        How much more an error counts where the mask and the focus map are 1; the algorithm sets it from the weights of
-        the rewards, and it is saved with the network.
+    opacity
+        Name of the opacity preset under which its strokes are measured and painted (H-15).
     """
 
-    map_weights: Tensor
+    any_size = True  # it sees pictures of any size and aspect
 
-    def __init__(self, bundle: int = 5, observes: Sequence[str] = (), search: Search = Search(),  # noqa: B008 (it is frozen)
-                 widths: tuple[int, int, int, int] = (24, 48, 64, 96), turns: tuple[int, int, int, int, int] = (2, 2, 2, 2, 2),
-                 hidden: int = 256):
+    def __init__(self, bundle: int = 5, observes: Sequence[str] = (), levels: Sequence[int] = (), blend_mode: str = "masked",
+                 search: Search = Search(),  # noqa: B008 (it is frozen)
+                 widths: Sequence[int] = (24, 48, 64, 96), turns: Sequence[int] = (2, 2, 2, 2, 2), hidden: int = 256,
+                 opacity: str = "free"):
         super().__init__()
-        self.bundle, self.observes, self.search, self.turns = bundle, tuple(observes), search, turns
-        self._arguments = (bundle, self.observes, search, widths, turns, hidden)
+        self.bundle, self.observes, self.search, self.turns = bundle, tuple(observes), search, tuple(turns)
+        self.levels, self.blend_mode, self.opacity = tuple(levels), blend_mode, opacity
+        self._arguments = (bundle, self.observes, self.levels, blend_mode, search, widths, turns, hidden)
         w2, w4, w8, w16 = widths
         self.stem = nn.Sequential(_convolution(10, w2, 4, 2), nn.ReLU(), _convolution(w2, w4, 4, 2))
         self.down4, self.down8, self.down16 = (nn.Sequential(_Block(w)) for w in (w4, w8, w16))
@@ -391,14 +413,13 @@ class DenseActor(nn.Module):
         self.join8, self.join4 = _Block(w8), _Block(w4)
         self.refiner = Refiner(hidden)
         self.heads = nn.ModuleList(_Head(w, k) for w, k in zip((w4, w8, w16, w16, w16), turns, strict=True))
-        self.register_buffer("map_weights", torch.zeros(2))
         for m in self.modules():
             if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1) and m.weight.any():
                 nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
 
     # ---- the same actor otherwise
 
-    def with_search(self, **changes: int) -> "DenseActor":
+    def with_search(self, **changes: Any) -> "DenseActor":
         "A copy with another search, by the fields of `Search`: `actor.with_search(steps=8)`."
         made = copy.deepcopy(self)
         made.search = replace(self.search, **changes)
@@ -409,23 +430,20 @@ class DenseActor(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = type(self)(*self._arguments)
-        made.search = self.search
-        made.map_weights.copy_(self.map_weights)
-        return made.to(self.map_weights.device).train(self.training)
+        made.search, made.opacity = self.search, self.opacity
+        return made.to(next(self.parameters()).device).train(self.training)
 
     # ---- what it sees
 
-    def weighted(self, canvas: Tensor, target: Tensor, mask: Tensor | None = None, focus: Tensor | None = None) -> WeightedCanvas:
-        "Canvases and targets (B, 3, H, W) with the weight 1 + foreground_weight mask + focus_weight focus, maps (B, 1, H, W)."
-        weight = torch.ones_like(target[:, :1])
-        for value, known in zip(self.map_weights, (mask, focus), strict=True):
-            if known is not None: weight = weight + value * known
-        return WeightedCanvas(canvas, target, weight)
-
     def read(self, observation: Tensor) -> WeightedCanvas:
-        "What matters of observations (B, channels, H, W)."
-        maps = {name: observation[:, channel(name, self.observes)] for name in _MAPS if name in self.observes}
-        return self.weighted(observation[:, channel("canvas")], observation[:, channel("target")], **maps)
+        "Canvas, target and weight (mean 1) of observations (B, channels, H, W), and the mask where there are two levels."
+        canvas, target = observation[:, channel("canvas")], observation[:, channel("target")]
+        weight = torch.ones_like(target[:, :1])
+        if "weight" in self.observes:
+            seen = observation[:, channel("weight", self.observes)]
+            weight = seen / seen.mean((2, 3), keepdim=True).clamp_min(1e-12)
+        mask = observation[:, channel("mask", self.observes)] if self.levels else None
+        return WeightedCanvas(canvas, target, weight, mask, self.blend_mode, self.opacity)
 
     # ---- what it does
 
@@ -435,7 +453,8 @@ class DenseActor(nn.Module):
         Parameters
         ----------
         state
-            B canvases of a size that 16 divides, of 32 pixels or more.
+            B canvases of any size. The network sees them with their borders repeated to multiples of 16 and at least
+            32 pixels; the strokes are those of the canvas itself.
 
         Returns
         -------
@@ -444,13 +463,14 @@ class DenseActor(nn.Module):
         expected : Tensor
             (B, K), logarithms of the gains that the network expects.
         """
-        canvas, target, weight = state.canvas, state.target, state.weight
+        canvas, target, weight = state.canvas, state.target, state.seen_weight
         size = (canvas.shape[-2], canvas.shape[-1])
-        if min(size) < 32 or size[0] % 16 or size[1] % 16:
-            raise ValueError(f"dense actor: expected pictures of 32 pixels or more in multiples of 16, got {size[0]} by {size[1]}; resize them")
         left = target - canvas
-        scale = ((left.square() * weight).mean((1, 2, 3), keepdim=True) / weight.mean((1, 2, 3), keepdim=True)).sqrt()
+        mean = weight.mean((1, 2, 3), keepdim=True)
+        scale = ((left.square() * weight).mean((1, 2, 3), keepdim=True) / mean.clamp_min(1e-6)).sqrt()
         planes = torch.cat([canvas - 0.5, target - 0.5, left / (2 * scale + 0.01), weight], 1)
+        down, right = (seen - side for seen, side in zip(_seen(size), size, strict=True))
+        if down or right: planes = F.pad(planes, (0, right, 0, down), mode="replicate")
         f4 = self.down4(self.stem(planes))
         f8 = self.down8(self.to8(F.relu(f4)))
         f16 = self.down16(self.to16(F.relu(f8)))
@@ -481,9 +501,17 @@ class DenseActor(nn.Module):
 
     @torch.no_grad()
     def candidates(self, state: WeightedCanvas) -> tuple[Tensor, Tensor]:
-        "The strokes (B, kept, 13) that are chosen among, best colours and all, and their exact gains (B, kept)."
+        """The strokes (B, kept, 13) that are chosen among, best colours and all, and the values that they are chosen by
+        (B, kept): exact gains, or where the search has no exact choice the logarithms of the expected ones."""
         search = self.search
         strokes, expected = self.propose(state)
+        if search.choice == "expected":
+            top = expected.topk(min(search.kept, expected.shape[1]), 1).indices
+            strokes = _pick(strokes, top)
+            for i in range(search.refine + 1):
+                if i > 0: strokes = self.refiner(state, strokes)
+                strokes = _coloured(strokes, stroke_gains(state, strokes)[1])
+            return strokes, _pick(expected, top)
         top = expected.topk(min(search.measured, expected.shape[1]), 1).indices
         strokes = _pick(strokes, top)
         gain, colour, _ = stroke_gains(state, strokes)
@@ -495,9 +523,22 @@ class DenseActor(nn.Module):
 
     @torch.no_grad()
     def act(self, state: WeightedCanvas, count: int | None = None) -> tuple[Tensor, WeightedCanvas]:
-        "The bundle (B, count, 13) that is chosen, and the canvases after it; None: a whole bundle."
-        strokes, gain = self.candidates(state)
-        return choose_bundle(state, strokes, gain, count or self.bundle, self.search.kept)
+        """The bundle (B, count, 13) that is chosen, and the canvases after it; None: a whole bundle. On two levels the
+        background's strokes come first, each level's chosen among candidates of its own."""
+        if state.mask is None: return self._choose(state, count or self.bundle)
+        whole, masks = state.mask, (1 - state.mask, state.mask)
+        parts: list[Tensor] = []
+        for level, some in itertools.groupby(self.levels[:count]):
+            part, state = self._choose(replace(state, mask=masks[level]), len(list(some)))
+            parts.append(part)
+        return torch.cat(parts, 1), replace(state, mask=whole)
+
+    def _choose(self, state: WeightedCanvas, count: int) -> tuple[Tensor, WeightedCanvas]:
+        "`count` strokes on one level, and the canvases after them."
+        strokes, value = self.candidates(state)
+        if self.search.choice == "sequential": return choose_bundle(state, strokes, value, count, self.search.kept)
+        chosen = choose_apart(state, strokes, value, count)
+        return chosen, state.after(chosen)
 
     def forward(self, observation: Tensor) -> Tensor:
         "Observations (B, channels, H, W) to actions (B, bundle · 13) in the encoding `absolute`; without gradient."
@@ -506,7 +547,7 @@ class DenseActor(nn.Module):
     @torch.no_grad()
     def paint(self, target: Tensor, strokes: int = 100, weight: Tensor | None = None, joint: int = 0, solve: bool = False,
               ) -> tuple[Tensor, Tensor]:
-        """Paint pictures, and optionally search on when they are finished.
+        """Paint pictures on one level, and optionally search on when they are finished.
 
         Parameters
         ----------
@@ -529,101 +570,149 @@ class DenseActor(nn.Module):
             (B, 3, H, W).
         """
         canvas = blank(len(target), (target.shape[2], target.shape[3]), "black", target.device)
-        start = state = WeightedCanvas(canvas, target, torch.ones_like(target[:, :1]) if weight is None else weight)
+        weight = torch.ones_like(target[:, :1]) if weight is None else weight
+        start = state = WeightedCanvas(canvas, target, weight, opacity=self.opacity)
         parts: list[Tensor] = []
         while (left := strokes - sum(part.shape[1] for part in parts)) > 0:
             part, state = self.act(state, min(left, self.bundle))
             parts.append(part)
         done = torch.cat(parts, 1)
         if solve: done = solve_colours(start, done)
-        if joint: done = optimize_jointly(start, done, joint)
+        if joint: done = optimize_jointly(start.canvas, target, done, joint, weight=start.weight, opacity=self.opacity)
         return done, start.after(done).canvas if solve or joint else state.canvas
 
 
 # ---- the algorithm
 
 
-@ALGORITHMS.register("dense")
-class DenseProposals(Algorithm):
-    """Every rendered proposal follows the gradient of its own exact gain; no critic.
-
-    The reward is the squared error, more inside the mask and where the focus map is high: the gain is exact for it. What
-    is learned are the proposals, the gains they expect and the corrections; what is searched is the choice.
+@dataclass(frozen=True)
+class DenseOptions:
+    """The options of the algorithm "dense".
 
     Attributes
     ----------
+    widths
+        Features at strides 2, 4, 8 and 16 (and more), multiples of 8.
+    turns
+        Proposals at a place, of cells of 4, 8, 16, 32 and 64 pixels.
+    hidden
+        Width of the second network.
+    measured, kept, refine, steps, choice
+        The search, see `Search`.
     best, random
-        Proposals of each picture that are rendered: those of largest expected gain, and others by chance.
+        Proposals of each picture that are rendered in an update: those of largest expected gain, and others by chance.
     refined, passes
         The best of them that the second network corrects, and how often.
     expected_weight
         Weight of the loss of the expected gains.
+    imitate, imitate_steps
+        Expert iteration: weight of the distance, in cells, of each of the best proposals to itself after so many Adam steps
+        on its gain; 0: none.
+    """
+
+    widths: tuple[int, int, int, int] = (24, 48, 64, 96)
+    turns: tuple[int, int, int, int, int] = (2, 2, 2, 2, 2)
+    hidden: Annotated[int, Field(ge=1)] = 256
+    measured: Annotated[int, Field(ge=1)] = 96
+    kept: Annotated[int, Field(ge=1)] = 32
+    refine: Annotated[int, Field(ge=0)] = 3
+    steps: Annotated[int, Field(ge=0)] = 0
+    choice: Literal["sequential", "apart", "expected"] = "sequential"
+    best: Annotated[int, Field(ge=1)] = 40
+    random: Annotated[int, Field(ge=0)] = 20
+    refined: Annotated[int, Field(ge=1)] = 24
+    passes: Annotated[int, Field(ge=0)] = 3
+    expected_weight: float = 0.1
+    imitate: Annotated[float, Field(ge=0)] = 0.0
+    imitate_steps: Annotated[int, Field(ge=1)] = 3
+
+    @property
+    def search(self) -> Search:
+        "The part of the options that is search."
+        return Search(self.measured, self.kept, self.refine, self.steps, self.choice)
+
+
+@ALGORITHMS.register("dense")
+class DenseProposals(Algorithm):
+    """Every rendered proposal follows the gradient of its own exact gain; no critic.
+
+    The reward may be any that is a sum of squared errors of pixels, such as "l2", "foreground_l2" and "focus": the gain
+    is exact for it. What is learned are the proposals, the gains they expect and the corrections; what is searched is the
+    choice. Where the reward is another one, such as a discriminator's, the proposals are rendered one by one to earn it,
+    and the choice is by squared error among those that the network expects to earn most.
     """
 
     name = "dense"
     model_based = True
-    best, random = 40, 20
-    refined, passes = 24, 3
-    expected_weight = 0.1
+    observes_weight = True
+    Options = DenseOptions
 
     @classmethod
     def build_actor(cls, env: PaintingEnv, learning: Learning) -> nn.Module:
         "A new actor for this environment; ValueError where it cannot paint there."
-        wanted = {"primitive": "bezier", "encoding": "absolute", "renderer": "exact", "blend_mode": "plain"}
+        wanted = {"primitive": "bezier", "encoding": "absolute", "renderer": "exact"}
         for name, value in wanted.items():
             if getattr(env, name) != value: raise ValueError(f"{name}: algorithm 'dense' expects {value!r}, got {getattr(env, name)!r}")
-        if learning.rewards not in ("l2", {"l2": 1}):
-            raise ValueError(f"rewards: algorithm 'dense' expects 'l2', whose gain is exact, got {learning.rewards!r}")
-        return DenseActor(env.bundle, env.observes)
+        two = env.blend_mode != "plain"
+        if two and "mask" not in env.observes: raise ValueError("observe_mask: algorithm 'dense' expects True where there are two levels")
+        options = cls.options_of(learning)
+        return DenseActor(env.bundle, env.observes, env.levels if two else (), env.blend_mode if two else "masked",
+                          options.search, options.widths, options.turns, options.hidden, env.opacity)
 
     @classmethod
     def build_networks(cls, env: PaintingEnv, learning: Learning, discriminators: Sequence[str] = ()) -> Networks:
-        "The actor alone."
-        return Networks(actor=cls.build_actor(env, learning))
-
-    def losses(self) -> dict[str, Callable[[Transition], Tensor]]:
-        "The loss of the actor; there is no other network."
-        return {"actor": self.actor_loss}
-
-    def weighted(self, state: State) -> WeightedCanvas:
-        "The state with the weights of the rewards."
-        actor, weights = self._actor, dict(self.reward_weights)
-        if weights:
-            found = [weights.get(name, 0.0) / weights.get("l2", 1.0) for name in ("foreground_l2", "focus")]
-            actor.map_weights.copy_(torch.tensor(found))
-        known = state.guidance
-        maps = {} if known is None else {"mask": known.mask, "focus": known.focus}
-        return actor.weighted(state.canvas, state.target, **maps)
+        "The actor, and the discriminators that the rewards need."
+        objective = DISCRIMINATORS[learning.discriminator]
+        return Networks(actor=cls.build_actor(env, learning), **{name: objective.network(learning.network) for name in discriminators})
 
     @property
     def _actor(self) -> DenseActor:
-        "The online actor."
+        "The online actor, on the levels of the environment of this update."
         actor = self.networks.online["actor"]
         assert isinstance(actor, DenseActor)
+        actor.levels = self.env.levels if self.env.blend_mode != "plain" else ()
         return actor
+
+    def select_action(self, state: State) -> Tensor:
+        "The online actor's action (B, action_size) in evaluation mode, without gradient."
+        return self._actor(self.env.observe(state)).detach()
+
+    def losses(self) -> dict[str, Callable[[Transition], Tensor]]:
+        "The losses of the actor and of discriminators; there is no critic."
+        return super().losses()
 
     def _rendered(self, expected: Tensor, cell: Tensor) -> Tensor:
         "Which proposals learn, (B, M): those of largest expected gain, and others by chance, alike from every grid."
-        best = expected.topk(min(self.best, expected.shape[1]), 1).indices
+        best = expected.topk(min(self.options.best, expected.shape[1]), 1).indices
         generator = torch.Generator().manual_seed(self.updates)  # so a resumed run draws the same
         noise = torch.rand(expected.shape, generator=generator).to(expected.device)
         chance = cell.log() - (-noise.clamp(1e-9, 1 - 1e-7).log()).log()  # Gumbel: the largest are a weighted draw
         chance = chance.scatter(1, best, -torch.inf)
-        return torch.cat([best, chance.topk(min(self.random, expected.shape[1] - best.shape[1]), 1).indices], 1)
+        return torch.cat([best, chance.topk(min(self.options.random, expected.shape[1] - best.shape[1]), 1).indices], 1)
+
+    def _one_level(self, state: WeightedCanvas) -> WeightedCanvas:
+        "Where there are two levels, each picture on one of them by chance."
+        if state.mask is None: return state
+        generator = torch.Generator().manual_seed(self.updates)
+        coin = (torch.rand(len(state.mask), 1, 1, 1, generator=generator) < sum(self.env.levels) / self.env.bundle).to(state.mask.device)
+        return replace(state, mask=torch.where(coin, state.mask, 1 - state.mask))
 
     def actor_loss(self, t: Transition) -> Tensor:
         "Minus the gains of the rendered proposals and of their corrections, in shares of the picture's best ones."
-        actor, state = self._actor, self.weighted(t.state)
+        actor = self._actor
+        state = self._one_level(actor.read(self.env.observe(t.state)))
         with self.autocast(): strokes, expected = actor.propose(state)
         index = self._rendered(expected.detach(), actor.places(state)[:, 2])
-        strokes, expected = _pick(strokes, index), _pick(expected, index)
+        strokes, expected, cell = _pick(strokes, index), _pick(expected, index), actor.places(state)[:, 2][index]
+        if not self.env.rewards.squared: return self._loss_of_other_rewards(t.state, state, strokes, expected)
         gain, colour = differentiable_gains(state, strokes)
         exact = gain.detach()
         scale = exact.topk(self.env.bundle, 1).values.mean(1, keepdim=True).clamp_min(1e-3)
-        loss = self.expected_weight * F.smooth_l1_loss(expected, exact.clamp_min(1e-4).log()) - (gain / scale).mean()
-        top = exact.topk(min(self.refined, exact.shape[1]), 1).indices
+        loss = self.options.expected_weight * F.smooth_l1_loss(expected, exact.clamp_min(1e-4).log()) - (gain / scale).mean()
+        if self.options.imitate: loss = loss + self.options.imitate * self._distance_to_polished(state, strokes, colour, cell)
+        top = exact.topk(min(self.options.refined, exact.shape[1]), 1).indices
         strokes, exact = _pick(_coloured(strokes.detach(), colour), top), _pick(exact, top)
-        for _ in range(self.passes):
+        for _ in range(self.options.passes):
             new = actor.refiner(state, strokes)
             gain, colour = differentiable_gains(state, new)
             loss = loss - (gain / scale).mean()
@@ -631,3 +720,30 @@ class DenseProposals(Algorithm):
             strokes = torch.where(better[..., None], _coloured(new.detach(), colour), strokes)
             exact = torch.where(better, gain.detach(), exact)
         return loss
+
+    def _distance_to_polished(self, state: WeightedCanvas, strokes: Tensor, colour: Tensor, cell: Tensor) -> Tensor:
+        "How far the best proposals are from themselves after some Adam steps on their gains, in cells."
+        some, best = min(self.options.best, strokes.shape[1]), strokes[:, :self.options.best]
+        better, _ = optimize_each(state, _coloured(best.detach(), colour[:, :some]), cell[:, :some], self.options.imitate_steps)
+        points = (best - better)[..., :6].square().sum(-1).sqrt()
+        return (points * min(state.canvas.shape[-2:]) / cell[:, :some]).mean()
+
+    def _loss_of_other_rewards(self, before: State, state: WeightedCanvas, strokes: Tensor, expected: Tensor) -> Tensor:
+        """Minus what some of the proposals earn, each rendered alone in the colour of least squares, in standard deviations;
+        the expected gain is taught the logarithm of its order (softplus)."""
+        some = min(_RENDERED, strokes.shape[1])
+        chosen = torch.cat([torch.arange(some - some // 3), torch.arange(strokes.shape[1] - some // 3, strokes.shape[1])])
+        strokes, expected = strokes[:, chosen], expected[:, chosen]
+        _, colour = differentiable_gains(state, strokes)
+        strokes = torch.cat([strokes[..., :-3], colour], -1)
+        rows = torch.arange(len(strokes)).repeat_interleave(some)
+        many = before[rows.to(before.canvas.device)]
+        mask = None if state.mask is None else stroke_masks(state.mask[rows], (0,), state.blend_mode)
+        after = paint(many.canvas, limit_opacity(strokes, state.opacity).flatten(0, 1)[:, None], stroke_masks=mask)
+        reward = self.env.rewards.reward(many.canvas, after, many.target, many.guidance).view(len(strokes), some)
+        scale = reward.detach().std().clamp_min(1e-6)
+        share = F.softplus(2 * (reward.detach() / scale)).log()
+        return self.options.expected_weight * F.smooth_l1_loss(expected, share) - (reward / scale).mean()
+
+
+_RENDERED = 12  # proposals of each picture that are rendered where the reward is no sum of squared errors

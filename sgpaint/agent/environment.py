@@ -14,10 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .rewards import L2, RewardTerm
+from .rewards import L2, RewardTerm, error_weights
 from ..guide.guidance import Guidance, InstanceGuidance, require_guidance
 from ..stroke.encoding import ENCODINGS
-from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
+from ..stroke.blend import BLEND_MODES, OPACITY_PRESETS, StrokeMasks, blank, limit_opacity, paint, stroke_masks
 from ..stroke.renderer import RENDERERS, Renderer
 from ..stroke.primitive import primitive as find_primitive
 
@@ -76,7 +76,7 @@ def mirror_where(state: State, coin: Tensor) -> State:
 
 # %% ../../nbs/agent/02_environment.ipynb #e61d1f09
 CHANNELS = {"canvas": 3, "target": 3, "step": 1, "coordinates": 2}  # of every observation, in this order
-MAPS = ("mask", "focus")  # a guided agent may observe these, too: one channel each, at the end
+MAPS = ("mask", "focus", "weight")  # an agent may observe these, too: one channel each, at the end
 
 
 def coordinates(size: tuple[int, int], device: torch.device | str | None = None) -> Tensor:
@@ -190,11 +190,14 @@ class PaintingEnv:
     foreground_strokes
         Strokes of a bundle that paint the object where there are two levels, the last ones (SG-15, C16).
     observes
-        Maps of the guidance that the networks observe, out of "mask" and "focus".
+        Maps that the networks observe, out of "mask", "focus" and "weight": of the guidance, or how much an error
+        counts at each pixel for the rewards.
     renderer
         How strokes become pixels, a name in `RENDERERS` or a renderer.
     rewards
         The term whose decrease is the reward of a step.
+    opacity
+        An opacity preset, a name in `OPACITY_PRESETS`: every stroke is painted under it (H-15).
 
     Raises
     ------
@@ -212,7 +215,7 @@ class PaintingEnv:
 
     Notes
     -----
-    H-01, H-02, SG-01, SG-04, SG-10 to SG-12, SG-15.
+    H-01, H-02, H-15, SG-01, SG-04, SG-10 to SG-12, SG-15.
     """
 
     strokes: int = 100
@@ -225,6 +228,7 @@ class PaintingEnv:
     observes: tuple[str, ...] = ()
     renderer: str | Renderer = "exact"
     rewards: RewardTerm = field(default_factory=L2, compare=False, repr=False)
+    opacity: str = "free"
 
     def __post_init__(self) -> None:
         if self.bundle < 1 or self.strokes < 1 or self.strokes % self.bundle:
@@ -242,8 +246,13 @@ class PaintingEnv:
                 f"foreground_strokes: expected 0 to {self.bundle}, the bundle, got {self.foreground_strokes}"
             )
         if not set(self.observes) <= set(MAPS):
-            raise ValueError(f"observes: expected names out of mask and focus, got {self.observes}")
+            raise ValueError(f"observes: expected names out of {', '.join(MAPS)}, got {self.observes}")
+        if "weight" in self.observes and not self.rewards.squared:
+            raise ValueError("observes: expected rewards that are sums of squared errors for the map 'weight', "
+                             f"got {self.rewards.name!r}")
         RENDERERS.find(self.renderer)
+        if self.opacity not in OPACITY_PRESETS:
+            raise ValueError(f"opacity: expected one of {', '.join(OPACITY_PRESETS)}, got {self.opacity!r}")
 
     # ---- sizes and spaces
 
@@ -284,7 +293,8 @@ class PaintingEnv:
     @property
     def guided(self) -> bool:
         "Whether the environment needs guidance for every picture."
-        return self.blend_mode != "plain" or bool(self.observes)
+        maps = [name for name in self.observes if name != "weight" or self.rewards.needs]
+        return self.blend_mode != "plain" or bool(maps)
 
     # ---- actions
 
@@ -325,9 +335,14 @@ class PaintingEnv:
 
     def transition(self, state: State, action: Tensor) -> State:
         "The next state: the bundle is painted. Differentiable in the action and in the canvas (SG-03)."
-        canvas = paint(state.canvas, self.decode(action), self.primitive, stroke_masks=self.stroke_masks(state),
-                       renderer=self.renderer)
-        return replace(state, canvas=canvas, step=state.step + 1)
+        return replace(state, canvas=self.draw(state, self.decode(action)), step=state.step + 1)
+
+    def draw(self, state: State, strokes: Tensor) -> Tensor:
+        "The canvases after the first strokes of a bundle, (B, n, P) with n of 1 to `bundle`."
+        masks = self.stroke_masks(state)
+        if masks is not None: masks = replace(masks, index=masks.index[:strokes.shape[1]])
+        strokes = limit_opacity(strokes, self.opacity, self.primitive)
+        return paint(state.canvas, strokes, self.primitive, stroke_masks=masks, renderer=self.renderer)
 
     def reward(self, before: State, after: State) -> Tensor:
         "The reward (B,) of a step from one state to the next (H Eq 1)."
@@ -361,6 +376,11 @@ class PaintingEnv:
         mask = require_guidance(state.guidance).mask
         return stroke_masks(torch.cat([1 - mask, mask], 1), self.levels, self.blend_mode)
 
+    def error_weight(self, state: State) -> Tensor:
+        "How much an error counts at each pixel for the rewards, (B, 1, H, W), 1 where it counts most."
+        weight = error_weights(self.rewards, state.target, state.guidance)
+        return weight / weight.amax((2, 3), keepdim=True).clamp_min(1e-12)
+
     def observe(self, state: State, previous_canvas: Tensor | None = None) -> Tensor:
         """The observation of a state.
 
@@ -381,7 +401,8 @@ class PaintingEnv:
         step = (state.step / self.steps).to(state.canvas.dtype)[:, None, None, None].expand(batch, 1, height, width)
         place = coordinates((height, width), state.canvas.device).expand(batch, -1, -1, -1)
         front = [] if previous_canvas is None else [previous_canvas]
-        maps = [getattr(require_guidance(state.guidance), name) for name in self.observes]
+        maps = [self.error_weight(state) if name == "weight" else getattr(require_guidance(state.guidance), name)
+                for name in self.observes]
         return torch.cat([*front, state.canvas, state.target, step, place, *maps], 1)
 
 # %% ../../nbs/agent/02_environment.ipynb #3dc2eed1

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from .environment import PaintingEnv, State, rollout
+from .joint import optimize_episode
 from .provider import GuidanceProvider
 from ..guide.guidance import GuidanceSet
 from ..lab.measure import foreground_error, mse, part_error
@@ -23,7 +24,7 @@ from ..stroke.blend import blank
 # %% ../../nbs/agent/11_evaluation.ipynb #e25bfa20
 @torch.no_grad()
 def evaluate(policy: Callable[[State], Tensor], env: PaintingEnv, scenes: SceneSet, provider: GuidanceProvider,
-             device: torch.device | str = "cpu", batch: int = 64) -> dict[str, Tensor]:
+             device: torch.device | str = "cpu", batch: int = 64, joint_steps: int = 0) -> dict[str, Tensor]:
     """Paint held-out pictures and measure the errors.
 
     Parameters
@@ -40,27 +41,36 @@ def evaluate(policy: Callable[[State], Tensor], env: PaintingEnv, scenes: SceneS
         Where to paint.
     batch
         Pictures painted together.
+    joint_steps
+        More than 0: so many gradient steps are taken on all strokes of each finished painting together, too. They are
+        search: what the policy learned is measured without them.
 
     Returns
     -------
     dict
         "canvas" and "target" (n, 3, H, W); "errors" (n, T+1), the mean squared error after every step; where masks
         are known "foreground" (n,), the error over the object's pixels; where parts are known "parts" (n,). NaN for
-        pictures without any.
+        pictures without any. With joint steps "planned" (n, 3, H, W), the canvases after them, and the same errors of
+        those: "planned_error", "planned_foreground" and "planned_parts".
     """
     device, side = torch.device(device), scenes.size
     rows = provider.held_out_rows(env, len(scenes))
-    targets, canvases, errors = scenes.images()[rows].float() / 255, [], []
+    targets, canvases, planned, errors = scenes.images()[rows].float() / 255, [], [], []
     for some in torch.arange(len(rows)).split(batch):
         target = targets[some].to(device)
         guidance = provider.held_out_guidance(env, rows[some], device)
         trace = [mse(blank(len(target), (side, side), env.background, target.device), target)]
-        for state, _ in rollout(env, policy, target, guidance): trace.append(mse(state.canvas, target))
-        canvases.append(state.canvas.cpu()); errors.append(torch.stack(trace, 1).cpu())
+        episode = list(rollout(env, policy, target, guidance))
+        trace += [mse(state.canvas, target) for state, _ in episode]
+        canvases.append(episode[-1][0].canvas.cpu()); errors.append(torch.stack(trace, 1).cpu())
+        if joint_steps: planned.append(optimize_episode(env, episode, joint_steps)[1].cpu())
     found = {"canvas": torch.cat(canvases), "target": targets, "errors": torch.cat(errors)}
-    return (
-        found if provider.held_out is None else found | object_errors(found["canvas"], targets, provider.held_out, rows)
-    )
+    known = provider.held_out
+    if known is not None: found |= object_errors(found["canvas"], targets, known, rows)
+    if not planned: return found
+    found |= {"planned": torch.cat(planned), "planned_error": mse(torch.cat(planned), targets)}
+    if known is None: return found
+    return found | {f"planned_{name}": error for name, error in object_errors(found["planned"], targets, known, rows).items()}
 
 
 def object_errors(canvas: Tensor, target: Tensor, guidance: GuidanceSet, rows: Tensor) -> dict[str, Tensor]:
@@ -75,7 +85,9 @@ def object_errors(canvas: Tensor, target: Tensor, guidance: GuidanceSet, rows: T
 def summarise(evaluation: dict[str, Tensor]) -> dict[str, float]:
     "The means over the held-out pictures: held_out_error, and where they are known foreground_error and parts_error."
     named = {"held_out_error": evaluation["errors"][:, -1]}
-    named |= {f"{name}_error": evaluation[name] for name in ("foreground", "parts") if name in evaluation}
+    more = ("foreground", "parts", "planned_foreground", "planned_parts")
+    named |= {f"{name}_error": evaluation[name] for name in more if name in evaluation}
+    if "planned_error" in evaluation: named["planned_error"] = evaluation["planned_error"]
     return {name: errors.nanmean().item() for name, errors in named.items()}
 
 # %% ../../nbs/agent/11_evaluation.ipynb #5c1a0eb3

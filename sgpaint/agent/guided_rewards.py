@@ -52,7 +52,7 @@ class Foreground(RewardTerm):
 
     def __init__(self, inner: RewardTerm, aligned: bool = True):
         self.inner, self.aligned, self.name = inner, aligned, f"foreground_{inner.name}"
-        self.needs = ("mask", *inner.needs)
+        self.needs, self.squared = ("mask", *inner.needs), inner.squared
 
     def distance(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The inner distance of the masked pictures, (B,)."
@@ -76,6 +76,7 @@ class Background(RewardTerm):
 
     def __init__(self, inner: RewardTerm):
         self.inner, self.name, self.needs = inner, f"background_{inner.name}", ("mask", *inner.needs)
+        self.squared = inner.squared
 
     def distance(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The inner distance of the pictures with the object blacked out, (B,)."
@@ -97,6 +98,7 @@ class Focus(RewardTerm):
 
     name = "focus"
     needs = ("mask", "focus")
+    squared = True
 
     def __init__(self, aligned: bool = True, form: str = "invariant"):
         self.aligned, self.form = aligned, form

@@ -35,10 +35,10 @@ from sgpaint.agent.config import (
     with_changes,
 )
 from .environment import Collector, PaintingEnv, State, Transition, rollout
-from .evaluation import evaluate, growth_sheet, summarise
+from .evaluation import evaluate, evaluation_sheet, growth_sheet, summarise
 from .exploration import EXPLORATIONS
 from .provider import GuidanceProvider
-from .rewards import RewardTerm, reward_scale
+from .rewards import RewardTerm, reward_scale, running_scale
 from ..guide.guidance import Guidance
 from ..lab import checkpoint
 from ..lab.config import ConfigError, as_dict
@@ -207,14 +207,32 @@ class Session:
                 random_stroke_scale(terms[name], self.env, start.target, start.guidance) if normalise else 1.0
             )
 
+    @torch.no_grad()
+    def follow_scales(self, batch: Transition) -> None:
+        "Move the scale of each reward term that a discriminator learns a step towards its rewards in a batch (C15)."
+        if not (self.config.discriminators and self.config.learning.normalise_rewards): return
+        terms, mean = reward_terms(self.config, self.algorithm.networks), self.algorithm.average
+        pictures = batch.state.canvas, batch.after.canvas, batch.state.target, batch.state.guidance
+        for name in reward_weights(self.config, self.algorithm.updates):
+            if "discriminator" not in terms[name].needs: continue
+            size = terms[name].reward(*pictures).square().mean().sqrt()
+            self.scales[name] = running_scale(self.scales[name], mean(size) if mean else size)
+        self.set_rewards()
+
+    def set_rewards(self) -> None:
+        "Give algorithm and collector the environment of this update, each reward term divided by its scale."
+        algorithm, update = self.algorithm, self.algorithm.updates
+        rewards = rewards_at(self.config, update, self.scales, algorithm.networks)
+        self.env = with_fields(self.env, rewards=rewards)
+        algorithm.env = self.collector.env = self.env_at(update)
+
     def prepare(self) -> None:
         "Learning rates, reward and environment of the next update; an expert that learns makes its own update."
         algorithm, update = self.algorithm, self.algorithm.updates
         algorithm.set_learning_rates()
         self.measure_scales()
-        rewards = rewards_at(self.config, update, self.scales, algorithm.networks)
         self.provider.update(self.images, self.generator)
-        algorithm.env = self.collector.env = with_fields(self.env_at(update), rewards=rewards)
+        self.set_rewards()
         algorithm.reward_weights = tuple(reward_weights(self.config, update).items())
         if algorithm.needs_patches: algorithm.reward_scale = self.scales["l2"]  # patches are measured without it
 
@@ -234,15 +252,30 @@ class Session:
         else:
             some = torch.randperm(self.config.collection.num_envs, generator=generator)[:learning.batch]
             batch = self.collector.collect(self.behaviour, some)
-        return mirror_half(batch, self.env, generator) if learning.flips else batch
+        batch = mirror_half(batch, self.env, generator) if learning.flips else batch
+        self.follow_scales(batch)
+        return batch
 
     # ---- what callbacks use
 
     def evaluate(self) -> dict[str, Tensor]:
         "Evaluate on the held-out pictures, and tell the callbacks."
-        self.evaluation = evaluate(self.algorithm.select_action, self.env, self.held_out, self.provider, self.device)
+        self.evaluation = self.measure(self.algorithm.select_action)
         self.callbacks("on_evaluate", self, self.evaluation)
         return self.evaluation
+
+    def measure(self, policy: Callable[[State], Tensor], joint_steps: int = 0) -> dict[str, Tensor]:
+        "What `evaluate` returns for a policy on the held-out pictures."
+        return evaluate(policy, self.env, self.held_out, self.provider, self.device, joint_steps=joint_steps)
+
+    def untrained_policy(self) -> Callable[[State], Tensor]:
+        "The control: the same algorithm with new networks, which learned nothing."
+        own = self.algorithm
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.machine.seed + 1)
+            networks = type(own).build_networks(self.env, self.config.learning, self.config.discriminators)
+        control = type(own)(self.env, networks.to(self.device), self.config.learning, aligned=own.aligned, autocast=own.autocast)
+        return control.select_action
 
     def log(self, numbers: dict[str, float]) -> None:
         "A row of metrics.csv, and the same numbers for the callbacks."
@@ -307,16 +340,22 @@ def estimate(session: Session) -> float:
 def finish(session: Session) -> dict:
     "Save the agent and the pictures, then result.json."
     actor, scenes, run = session.algorithm.networks.online["actor"], session.scenes, session.run
-    checkpoint.save(run.folder / "agent", {"actor": dict(actor.state_dict()), "config": as_dict(session.config)})
+    checkpoint.save(run.folder / "agent", {"actor": dict(actor.state_dict()), "config": as_dict(session.config),
+                                           "scales": session.scales})
     session.provider.save(run.folder)
     policy = session.algorithm.select_action
     run.picture("growth", growth_sheet(policy, session.env, session.held_out, session.provider, session.device))
     evaluation = session.evaluation or session.evaluate()
+    joint_steps = session.config.machine.joint_steps
+    if joint_steps: evaluation = evaluation | session.measure(policy, joint_steps)
+    control = summarise(session.measure(session.untrained_policy(), joint_steps))
+    if joint_steps: run.picture("planned", evaluation_sheet(evaluation | {"canvas": evaluation["planned"]}, session.held_out.title))
     errors = evaluation["errors"]
     error, flat = errors[:, -1].mean().item(), flat_colour_error(evaluation["target"]).mean().item()
     result = dict(
         trained_on=scenes.title, kind=scenes.kind, held_out_on=session.held_out.title, pictures=len(errors),
         **summarise(evaluation), flat_colour_error=flat, share_of_flat=error / flat,
+        **{f"control_{name}": value for name, value in control.items()},
         error_by_step=errors.mean(0).tolist(), updates=session.algorithm.updates, scales=session.scales,
         parameters=sum(p.numel() for p in actor.parameters()), machine=describe())
     run.finish(result)

@@ -4,13 +4,14 @@
 #define VECTOR 8  // a stroke alone is often short: smaller vectors waste less
 #include "strokes.cpp"
 
-// planes (9, H, W): weight w, canvas c (3), difference r = target - canvas (3), sum of r c, sum of c c, over the colours.
+// planes (9, H, W), see WeightedCanvas.planes: R (3), RC, AA, C (3), CC. A stroke of alpha a and colour k gains
+// sum over pixels of 2 a (k.R - RC) - a a (k.k AA - 2 k.C + CC).
 struct Gain {
   const Frame& f; const float* planes; float* room;  // room: 5 planes that the rows are computed in
   size_t plane() const { return size_t(f.height) * f.width; }
   Row at(size_t i) const { float* p = room + i; return {p, p + plane(), p + 2 * plane(), p + 3 * plane()}; }
 
-  // Sums over the pixels of the stroke: w a r (3), w a (sum r c), w a a, w a a c (3), w a a (sum c c).
+  // Sums over the pixels of the stroke: a R (3), a RC, a a AA, a a C (3), a a CC.
   void sums(const Stroke& s, int top, int bottom, double* total) const {
     const size_t step = plane();
     for (int y = top; y < bottom; y++) {
@@ -22,10 +23,10 @@ struct Gain {
       float r0 = 0, r1 = 0, r2 = 0, rc = 0, aa = 0, c0 = 0, c1 = 0, c2 = 0, cc = 0;
       #pragma omp simd reduction(+:r0,r1,r2,rc,aa,c0,c1,c2,cc)
       for (int i = 0; i < n; i++) {
-        float u = a[i] * q[i], v = a[i] * u;
-        c0 += v * q[i + step]; c1 += v * q[i + 2 * step]; c2 += v * q[i + 3 * step];
-        r0 += u * q[i + 4 * step]; r1 += u * q[i + 5 * step]; r2 += u * q[i + 6 * step];
-        rc += u * q[i + 7 * step]; cc += v * q[i + 8 * step]; aa += v;
+        float u = a[i], v = u * u;
+        r0 += u * q[i]; r1 += u * q[i + step]; r2 += u * q[i + 2 * step]; rc += u * q[i + 3 * step];
+        aa += v * q[i + 4 * step];
+        c0 += v * q[i + 5 * step]; c1 += v * q[i + 6 * step]; c2 += v * q[i + 7 * step]; cc += v * q[i + 8 * step];
       }
       const float got[9] = {r0, r1, r2, rc, aa, c0, c1, c2, cc};
       for (int j = 0; j < 9; j++) total[j] += got[j];
@@ -35,6 +36,7 @@ struct Gain {
   // The derivative of the gain with respect to the stroke, its colour k held; `sums` has filled the rows.
   void derivative(const Stroke& s, int top, int bottom, const float* k, float* out) const {
     const size_t step = plane(); double total[13] = {}; std::vector<float> by_alpha(f.width);
+    const float kk = k[0] * k[0] + k[1] * k[1] + k[2] * k[2];
     for (int y = top; y < bottom; y++) {
       int first, last;
       if (!touched_columns(s, y + .5f, f.width, first, last)) continue;
@@ -42,9 +44,10 @@ struct Gain {
       const float *__restrict__ a = row.alpha, *__restrict__ q = planes + i0; float* __restrict__ d = by_alpha.data();
       #pragma omp simd
       for (int i = 0; i < n; i++) {
-        float e0 = k[0] - q[i + step], e1 = k[1] - q[i + 2 * step], e2 = k[2] - q[i + 3 * step];
-        d[i] = 2 * q[i] * (e0 * (q[i + 4 * step] - a[i] * e0) + e1 * (q[i + 5 * step] - a[i] * e1)
-                           + e2 * (q[i + 6 * step] - a[i] * e2));
+        float linear = k[0] * q[i] + k[1] * q[i + step] + k[2] * q[i + 2 * step] - q[i + 3 * step];
+        float square = kk * q[i + 4 * step] + q[i + 8 * step]
+                       - 2 * (k[0] * q[i + 5 * step] + k[1] * q[i + 6 * step] + k[2] * q[i + 7 * step]);
+        d[i] = 2 * (linear - a[i] * square);
       }
       sums_swept(f, s, y + .5f, first, n, room + i0 + 4 * step, d, row, total);
     }

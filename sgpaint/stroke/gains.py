@@ -15,7 +15,7 @@ import ctypes
 import functools
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..lab.machine import log
 from . import native
-from .blend import paint
+from .blend import limit_opacity, paint, stroke_masks
 from .distance import TINY
 from .exact import alpha as stroke_alpha
 
@@ -41,17 +41,37 @@ class WeightedCanvas:
         Pictures (B, 3, H, W), float32 in [0, 1].
     weight
         (B, 1, H, W), 0 or more; 1 everywhere: the plain squared error.
+    mask
+        (B, 1, H, W) in [0, 1], where strokes may paint; None: everywhere.
+    blend_mode
+        How the mask confines a stroke: "masked" (its alpha times the mask) or "paper" (its colour times the mask; SG
+        Eq 3 and 4 as printed).
+    opacity
+        Name of an opacity preset: strokes are measured and painted as it lets them be (H-15).
     """
 
     canvas: Tensor
     target: Tensor
     weight: Tensor
+    mask: Tensor | None = None
+    blend_mode: str = "masked"
+    opacity: str = "free"
 
     @functools.cached_property
     def planes(self) -> Tensor:
-        "(B, 9, H, W): weight, canvas, difference to the target, and two sums of products over the colours."
-        canvas, left = self.canvas, self.target - self.canvas
-        return torch.cat([self.weight, canvas, left, (left * canvas).sum(1, True), (canvas * canvas).sum(1, True)], 1).contiguous()
+        """(B, 9, H, W): what a stroke's gain is made of, see the notes of `stroke_gains`: w m (t - c), the sum of
+        w m (t - c) c over the colours, w m m, w m m c, and the sum of w m m c c; m is 1 where nothing confines."""
+        canvas, left, w = self.canvas, self.target - self.canvas, self.weight
+        m = torch.ones_like(w) if self.mask is None else self.mask
+        own, ground = (w * m * m, w * m * m) if self.blend_mode == "masked" else (w * m, w)  # of a a k c, and of a a c c
+        touched = w * m if self.blend_mode == "masked" else w
+        return torch.cat([w * m * left, touched * (left * canvas).sum(1, True), w * m * m, own * canvas,
+                          ground * (canvas * canvas).sum(1, True)], 1).contiguous()
+
+    @property
+    def seen_weight(self) -> Tensor:
+        "(B, 1, H, W): the weight, 0 where no stroke may paint."
+        return self.weight if self.mask is None else self.weight * self.mask
 
     def error(self) -> Tensor:
         "The weighted squared error (B,), summed over pixels and colours."
@@ -59,7 +79,8 @@ class WeightedCanvas:
 
     def after(self, strokes: Tensor) -> "WeightedCanvas":
         "The same after Bézier strokes (B, N, 13); differentiable."
-        return WeightedCanvas(paint(self.canvas, strokes), self.target, self.weight)
+        confine = None if self.mask is None else stroke_masks(self.mask, (0,) * strokes.shape[1], self.blend_mode)
+        return replace(self, canvas=paint(self.canvas, limit_opacity(strokes, self.opacity), stroke_masks=confine))
 
 
 @functools.cache
@@ -101,13 +122,16 @@ def stroke_gains(state: WeightedCanvas, strokes: Tensor, gradient: bool = False,
 
     Notes
     -----
-    With alpha a, weight w, canvas c, target t and colour k a stroke changes the canvas by a (k - c), so the gain is the
-    sum of w a (k - c) (2 (t - c) - a (k - c)), and k = sum(w a (t - c + a c)) / sum(w a a) makes it largest. There the
-    derivative in the other numbers is the partial one (envelope theorem).
+    With alpha a, weight w, canvas c, target t, mask m and colour k a stroke changes the canvas by a m (k - c), so the
+    gain is the sum of w a m (k - c) (2 (t - c) - a m (k - c)), and k = sum(w a m (t - c + a m c)) / sum(w a a m m) makes
+    it largest. There the derivative in the other numbers is the partial one (envelope theorem). In the blend mode
+    "paper" the change is a (m k - c).
     """
     if torch.compiler.is_compiling():  # torch.compile must not look inside; importing its compiler takes 1.5 s
         around: Callable[..., tuple[Tensor, Tensor, Tensor]] = torch.compiler.disable(stroke_gains)
         return around(state, strokes, gradient, solve_colour)
+    if state.opacity != "free":
+        return _restricted(state, strokes.detach(), gradient, solve_colour)
     strokes = strokes.detach().contiguous()
     (b, n, p), (h, w) = strokes.shape, state.canvas.shape[-2:]
     library = _library() if native.ready(strokes) else None
@@ -121,19 +145,30 @@ def stroke_gains(state: WeightedCanvas, strokes: Tensor, gradient: bool = False,
     return gain, colour, strokes[..., :0] if grad is None else grad
 
 
+def _restricted(state: WeightedCanvas, strokes: Tensor, gradient: bool, solve_colour: bool) -> tuple[Tensor, Tensor, Tensor]:
+    "`stroke_gains` of strokes under an opacity preset; the derivative is that in the strokes before it."
+    free, planes = replace(state, opacity="free"), state.planes
+    free.__dict__["planes"] = planes  # so that they are made once for a canvas
+    gain, colour, grad = stroke_gains(free, limit_opacity(strokes, state.opacity), gradient, solve_colour)
+    if not gradient: return gain, colour, grad
+    slope = limit_opacity(torch.ones_like(grad), state.opacity) - limit_opacity(torch.zeros_like(grad), state.opacity)
+    return gain, colour, grad * slope
+
+
 def _gains_by_tensors(state: WeightedCanvas, strokes: Tensor, gradient: bool, solve_colour: bool) -> tuple[Tensor, Tensor, Tensor]:
     "`stroke_gains` by tensor operations, on any device."
     with torch.enable_grad():
         strokes = strokes.requires_grad_(gradient)
         a = stroke_alpha(strokes, (state.canvas.shape[-2], state.canvas.shape[-1])).flatten(2)
-        weight, canvas, left = (x.flatten(2) for x in (state.weight, state.canvas, state.target - state.canvas))
+        r, rc, aa, c, cc = state.planes.flatten(2).split((3, 1, 1, 3, 1), 1)
+        a2 = a * a
+        area, by_r, by_c = a2 @ aa.mT, a @ r.mT, a2 @ c.mT  # (B, N, 1), (B, N, 3), (B, N, 3)
         with torch.no_grad():
-            aw, aa = a * weight, a * a * weight
-            area = aa.sum(-1, True)
-            best = torch.where(area > _NO_PAINT, (aw @ left.mT + aa @ canvas.mT) / area.clamp_min(_NO_PAINT), 0.5)
+            best = torch.where(area > _NO_PAINT, (by_r + by_c) / area.clamp_min(_NO_PAINT), 0.5)
             colour = best.clamp(0, 1) if solve_colour else strokes[..., -3:]
-        shift = colour[..., None] - canvas[:, None]
-        gain = (weight[:, None] * a[:, :, None] * shift * (2 * left[:, None] - a[:, :, None] * shift)).sum((-2, -1))
+        linear = (colour * by_r).sum(-1) - (a @ rc.mT)[..., 0]
+        square = colour.square().sum(-1) * area[..., 0] - 2 * (colour * by_c).sum(-1) + (a2 @ cc.mT)[..., 0]
+        gain = 2 * linear - square
         grad = torch.autograd.grad(gain.sum(), strokes)[0] if gradient else strokes[..., :0]
     return gain.detach(), colour.detach(), grad.detach()
 

@@ -46,7 +46,9 @@ def test_a_python_without_venv_is_told_what_to_install(tmp_path, stub):
 def test_paint_runs_the_notebook_and_says_where_the_pictures_are(tmp_path, stub):
     stub("papermill", 'echo "papermill $*"; mkdir -p run/pictures; touch run/pictures/bird.png')
     done = sh("paint.sh", "run", cwd=tmp_path, BIN=str(tmp_path / "bin"))
-    assert "nbs/train.ipynb run/train.ipynb" in done.stdout and "run/pictures:\n  bird.png" in done.stdout
+    named = tmp_path.resolve() / "run"
+    assert f"nbs/train.ipynb run/train.ipynb -r out_dir {named}\n" in done.stdout
+    assert "run/pictures:\n  bird.png" in done.stdout
 
 
 def test_paint_takes_up_an_interrupted_run(tmp_path, stub):

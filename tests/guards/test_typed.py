@@ -63,7 +63,7 @@ def test_code_that_uses_the_public_names_is_strictly_typed(tmp_path):
     program, names = tmp_path / "program.py", public_names()
     uses = [f"import {package}" for package in sorted({name.rpartition(".")[0] for name in names})]
     program.write_text("\n".join([*uses, *(f"reveal_type({name})" for name in names)]))
-    said = [line for line in strict(str(program)) if program.name in line]  # what mypy says of the library, the tests above judge
+    said = [line for line in strict(str(program)) if program.name in line]  # the tests above judge the library
     errors = [line for line in said if " error: " in line]
     assert not errors, "\n".join(errors)
     types = re.findall(r'Revealed type is "(.*)"', "\n".join(said))

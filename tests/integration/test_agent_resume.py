@@ -21,6 +21,21 @@ from sgpaint.agent.config import configure
 from sgpaint.agent.training import train
 train(configure(**json.loads(sys.argv[1])))
 """
+BY_CLOCK = """
+import itertools, json, os, signal, sys
+from sgpaint.agent.callbacks import Callback, Checkpoint
+from sgpaint.agent.config import configure
+from sgpaint.agent.training import train
+
+class Killed(Callback):
+    name = "killed"
+    def on_update(self, session, metrics):
+        if session.algorithm.updates == 8: os.kill(os.getpid(), signal.SIGKILL)
+
+clock = itertools.count(step=20).__next__  # every look at it is 20 seconds later
+config = configure(**json.loads(sys.argv[1]), callbacks=("evaluation",), checkpoint_minutes=1)
+train(config, callbacks=[Checkpoint(clock), *[Killed()] * (sys.argv[2] == "killed")])
+"""
 
 
 def start(folder):
@@ -53,6 +68,21 @@ def test_killed_run_gives_the_metrics_of_the_one_that_was_not(tmp_path):
         assert not (folder / "result.json").exists()
         finish(start(folder))
         assert rows(folder) == rows(tmp_path / "whole")
+
+
+def test_a_run_that_saves_by_the_clock_alone_loses_no_more_than_a_minute(tmp_path):
+    def run(folder, mode):
+        given = json.dumps(SMALL | {"out_dir": str(tmp_path / folder), "checkpoint_every": 0})
+        environment = os.environ | {"SGPAINT_EAGER": "1", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", BY_CLOCK, given, mode]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run("killed", "killed").returncode == -signal.SIGKILL
+    saved = sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir())
+    assert saved == ["update-0000003", "update-0000006"]       # looks at 60, and at 140 after the save at 80
+    for folder in ("killed", "whole"):
+        done = run(folder, "to the end")
+        assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
 
 def test_a_directory_in_use_is_refused(tmp_path, monkeypatch):

@@ -175,6 +175,45 @@ def test_every_reward_takes_updates(rewards):
     updates(smallest("paper", rewards=rewards))
 
 
+@pytest.mark.parametrize("preset", ["small", "dense"])
+def test_an_update_in_bf16_on_a_cpu_is_the_update_rounded(preset):
+    "The weights stay float32; losses differ from those in float32 by rounding, and do differ."
+    losses = []
+    for precision in ("fp32", "bf16"):
+        session = smallest(preset, precision=precision)
+        session.prepare()
+        losses.append(session.algorithm.update(session.next_batch())["actor_loss"])
+        assert {x.dtype for x in session.algorithm.networks.parameters()} == {torch.float32}
+        action = session.algorithm.select_action(session.draw(2, session.generator))
+        assert action.dtype == torch.float32 and 0 <= action.min() and action.max() <= 1
+    assert losses[0] != losses[1]
+    torch.testing.assert_close(losses[1], losses[0], rtol=0.2, atol=0.05)
+
+
+def test_the_scale_of_a_learned_reward_follows_its_discriminator():
+    "The discriminator's scores grow a thousandfold: the rewards that the agent learns from do not."
+    session = smallest("small", rewards="wgan")
+
+    def size():
+        session.prepare()
+        batch = session.next_batch()
+        return session.algorithm.reward(batch.state, batch.after).square().mean().sqrt().item()
+    first = [size() for _ in range(20)][-1]
+    scale = session.scales["adversarial"]
+    with torch.no_grad():
+        discriminator = session.algorithm.networks.target["discriminator"]
+        last = [x for name, x in discriminator.named_parameters() if "weight.original0" in name][-1]
+        last.mul_(1000)
+    then = [size() for _ in range(20)]
+    assert 0.2 < first < 5 and max(then) < 25 and 0.2 < then[-1] < 5
+    assert session.scales["adversarial"] > 100 * scale
+    fixed = smallest("small", rewards="l2")
+    updates(fixed)
+    kept = dict(fixed.scales)
+    updates(fixed, 2)
+    assert fixed.scales == kept                                # no discriminator: measured once
+
+
 @pytest.mark.parametrize("name", WITH_CRITIC)
 def test_one_picture_can_be_learned(name):
     bird = torch.as_tensor(draw_images("birds", [3], (32, 32))).float() / 255
