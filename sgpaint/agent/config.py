@@ -56,6 +56,8 @@ class Task:
         A name in `RENDERERS`.
     background
         The empty canvas (C21).
+    opacity
+        The opacity preset under which every stroke is painted (H-15).
     """
 
     dataset: str = "birds"
@@ -69,6 +71,7 @@ class Task:
     encoding: str = "absolute"
     renderer: str = "exact"
     background: Literal["black", "white"] = "black"
+    opacity: Literal["free", "opaque", "oil", "ink"] = "free"
 
 # %% ../../nbs/agent/09_config.ipynb #5c1a0e22
 @dataclass(frozen=True)
@@ -170,7 +173,9 @@ class Machine:
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     precision
-        "fp32", or "bf16" for the forward passes of networks.
+        "fp32", or "bf16" for the forward passes of networks; weights, rewards and strokes stay in fp32. It pays on a
+        GPU, and on a processor with instructions for it (`amx_bf16` or `avx512_bf16` in /proc/cpuinfo); any other
+        processor emulates them and is several times slower. `benchmarks/precision.py` measures both here.
     compile
         Compile actor and critic, too; strokes always are where the machine can.
     cuda_graphs
@@ -551,7 +556,7 @@ def build_env(config: TrainConfig) -> PaintingEnv:
     maps = {"mask": guidance.observe_mask, "focus": guidance.observe_focus, "weight": weighted}
     observes = tuple(name for name, asked in maps.items() if asked)
     return PaintingEnv(task.strokes, task.bundle, task.primitive, task.encoding, task.background, guidance.blend_mode,
-                       guidance.foreground_strokes, observes, task.renderer)
+                       guidance.foreground_strokes, observes, task.renderer, opacity=task.opacity)
 
 
 def reward_terms(config: TrainConfig, networks: Networks | None = None) -> dict[str, RewardTerm]:
