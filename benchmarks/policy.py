@@ -1,8 +1,8 @@
 """What each part of the dense policy is worth: python benchmarks/policy.py train|paint [SEEDS...].
 
 `train` trains arms that differ in one option, each for the same processor time, three seeds (built-in birds, 64 px,
-100 strokes): the updates that fit into SECONDS are found from the cost of twenty. `paint` takes agents that `train` made
-with the default options and paints with other searches, beside the untrained control. Finished parts are kept in
+100 strokes): the updates that fit into SECONDS are found from the cost of twenty. `paint` takes agents that `train`
+made with the default options and paints with other searches, beside the untrained control. Finished parts are kept in
 runs/policy; the results are added to policy.json, and the tables are printed.
 """
 import json
@@ -75,8 +75,8 @@ def cost(changes: dict) -> float:
         "Notes the processor time after each update."
         def on_update(self, session, metrics): times.append(time.process_time())
 
-    config = configure("dense", **BIRDS | changes, updates=25, learning_starts=2, threads=1, evaluate_images=1, joint_steps=0,
-                       out_dir=str(RUNS / f"cost-{time.time_ns()}"), callbacks=())
+    config = configure("dense", **BIRDS | changes, updates=25, learning_starts=2, threads=1, evaluate_images=1,
+                       joint_steps=0, out_dir=str(RUNS / f"cost-{time.time_ns()}"), callbacks=())
     train(config, callbacks=[Clock()], say=lambda line: None)
     return (times[-1] - times[4]) / (len(times) - 5)
 
@@ -89,8 +89,9 @@ def train_arms(seeds: list[int]) -> None:
             if name in kept(): continue
             first = kept().get(f"{arm}, seed {seeds[0]}")  # all seeds of an arm take as many updates
             updates = first["updates"] if first else max(25, round(SECONDS / cost(changes)))
-            config = configure("dense", **BIRDS | changes, updates=updates, seed=seed, threads=1, evaluate_every=updates,
-                               joint_steps=0, out_dir=str(RUNS / name.replace(", ", "-").replace(" ", "-")))
+            folder = RUNS / name.replace(", ", "-").replace(" ", "-")
+            config = configure("dense", **BIRDS | changes, updates=updates, seed=seed, threads=1, joint_steps=0,
+                               evaluate_every=updates, out_dir=str(folder))
             run = train(config, say=lambda line: None)
             target = held_out(64)
             with torch.no_grad(): canvas = load_agent(run.folder).actor.paint(target)[1]
