@@ -26,16 +26,14 @@ from sgpaint.stroke.blend import paint
 HERE = Path(__file__).resolve().parent
 RUNS, OUT = HERE.parent / "runs" / "policy", HERE / "policy.json"
 BIRDS = {"dataset": "birds", "source": "builtin"}
-SECONDS = 60  # of one core, for the updates of an arm
+SECONDS = 45  # of one core, for the updates of an arm
 ARMS: dict[str, dict] = {
     "default": {},
     "no second network": {"options": {"passes": 0, "refine": 0}},
-    "one pass of it": {"options": {"passes": 1, "refine": 3}},
     "expert iteration": {"options": {"imitate": 0.1}},
     "half the widths": {"options": {"widths": [16, 24, 32, 48], "hidden": 128}},
     "twice the widths": {"options": {"widths": [48, 96, 128, 192], "hidden": 512}},
     "one proposal a place": {"options": {"turns": [1, 1, 1, 1, 1]}},
-    "fewer rendered": {"options": {"best": 20, "random": 10, "refined": 12}},
     "all built-in scenes": {"dataset": "scenes", "images": 12000},
 }
 SEARCHES: dict[str, dict] = {  # fields of Search
@@ -100,7 +98,7 @@ def train_arms(seeds: list[int]) -> None:
             print(name, kept()[name], flush=True)
 
 
-def paint_ways(seeds: list[int], count: int = 32) -> None:
+def paint_ways(seeds: list[int], count: int = 16) -> None:
     "Paint with other searches, learned and untrained."
     target = held_out(count)
     for seed in seeds:
