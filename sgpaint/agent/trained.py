@@ -116,7 +116,7 @@ def load_agent(run: str | Path) -> Agent:
 SHIPPED = Path(sgpaint.__path__[0], "agent", "weights")  # NAME/agent, and NAME/record.json
 
 
-def shipped_agent(name: str = "small") -> Agent:
+def shipped_agent(name: str = "dense") -> Agent:
     """Load an agent that comes with the package.
 
     Parameters
@@ -139,7 +139,7 @@ def shipped_agent(name: str = "small") -> Agent:
     if name not in known: raise ValueError(f"shipped_agent: expected one of {', '.join(known)}, got {name!r}")
     return load_agent(SHIPPED / name)
 
-# %% ../../nbs/agent/14_trained.ipynb #6d636623
+# %% ../../nbs/agent/14_trained.ipynb #3d804fc1
 SIDES = (128, 256)  # pixels of the shorter side of the working copy, for few strokes and for many
 SIDE_STROKES = 128  # from so many strokes on it grows with their square root
 
@@ -190,7 +190,7 @@ def guidance_for(
         focus = resize(focus_maps(agent.expert, square, torch.tensor([-1])), (target.shape[2], target.shape[3]))
     return InstanceGuidance(checked.mask.transpose(0, 1), checked.box[None], focus)
 
-# %% ../../nbs/agent/14_trained.ipynb #04c471da
+# %% ../../nbs/agent/14_trained.ipynb #49785266
 def _prepared(agent: Agent, strokes: int, opacity: str | None) -> Agent:
     "The agent for another number of strokes and another opacity preset; None: the preset it was trained with."
     env, actor = agent.env, agent.actor
@@ -213,7 +213,7 @@ def _episode(agent: Agent, targets: Tensor, known: InstanceGuidance | None, coun
         canvas, left = state.canvas, left - strokes.shape[1]
         yield state, strokes
 
-# %% ../../nbs/agent/14_trained.ipynb #c418978d
+# %% ../../nbs/agent/14_trained.ipynb #aae95eef
 def _tile_boxes(size: tuple[int, int], k: int) -> list[tuple[int, int, int, int]]:
     "Left, top, right and bottom of every cell, in pixels."
     if k > min(size): raise ValueError(f"divide: expected at most {min(size)} for so narrow a picture, got {k}")
@@ -236,7 +236,7 @@ def _tile_to_picture(
             out[:, i] = ((radius - RADIUS_MIN) / RADIUS_SPAN).clamp(0, 1)
     return out
 
-# %% ../../nbs/agent/14_trained.ipynb #153c4966
+# %% ../../nbs/agent/14_trained.ipynb #3514241d
 def _check_divide(agent: Agent, divide: int, strokes: int) -> None:
     "Refuse what cannot be divided."
     if not isinstance(divide, int) or isinstance(divide, bool) or not 1 <= divide <= 16:
@@ -268,7 +268,7 @@ def _paint_cells(agent: Agent, painting: Painting, target: Tensor, k: int, count
         step.append(torch.full((len(new),), int(step[0][-1]) + 1 + i))
     return replace(painting, strokes=torch.cat(strokes), step=torch.cat(step), size=size)
 
-# %% ../../nbs/agent/14_trained.ipynb #d3b7196d
+# %% ../../nbs/agent/14_trained.ipynb #cfe0f46b
 def _rewards(painting: Painting, target: Tensor) -> Tensor:  # (N,)
     "The decrease of the mean squared error to a target (1, 3, H, W) with each stroke (H Eq 1, stroke by stroke)."
     frames = painting.frames(1, (target.shape[2], target.shape[3]))
