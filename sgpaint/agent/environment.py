@@ -17,7 +17,7 @@ from torch import Tensor
 from .rewards import L2, RewardTerm, error_weights
 from ..guide.guidance import Guidance, InstanceGuidance, require_guidance
 from ..stroke.encoding import ENCODINGS
-from ..stroke.blend import BLEND_MODES, StrokeMasks, blank, paint, stroke_masks
+from ..stroke.blend import BLEND_MODES, OPACITY_PRESETS, StrokeMasks, blank, limit_opacity, paint, stroke_masks
 from ..stroke.renderer import RENDERERS, Renderer
 from ..stroke.primitive import primitive as find_primitive
 
@@ -196,6 +196,8 @@ class PaintingEnv:
         How strokes become pixels, a name in `RENDERERS` or a renderer.
     rewards
         The term whose decrease is the reward of a step.
+    opacity
+        An opacity preset, a name in `OPACITY_PRESETS`: every stroke is painted under it (H-15).
 
     Raises
     ------
@@ -213,7 +215,7 @@ class PaintingEnv:
 
     Notes
     -----
-    H-01, H-02, SG-01, SG-04, SG-10 to SG-12, SG-15.
+    H-01, H-02, H-15, SG-01, SG-04, SG-10 to SG-12, SG-15.
     """
 
     strokes: int = 100
@@ -226,6 +228,7 @@ class PaintingEnv:
     observes: tuple[str, ...] = ()
     renderer: str | Renderer = "exact"
     rewards: RewardTerm = field(default_factory=L2, compare=False, repr=False)
+    opacity: str = "free"
 
     def __post_init__(self) -> None:
         if self.bundle < 1 or self.strokes < 1 or self.strokes % self.bundle:
@@ -248,6 +251,8 @@ class PaintingEnv:
             raise ValueError("observes: expected rewards that are sums of squared errors for the map 'weight', "
                              f"got {self.rewards.name!r}")
         RENDERERS.find(self.renderer)
+        if self.opacity not in OPACITY_PRESETS:
+            raise ValueError(f"opacity: expected one of {', '.join(OPACITY_PRESETS)}, got {self.opacity!r}")
 
     # ---- sizes and spaces
 
@@ -330,9 +335,14 @@ class PaintingEnv:
 
     def transition(self, state: State, action: Tensor) -> State:
         "The next state: the bundle is painted. Differentiable in the action and in the canvas (SG-03)."
-        canvas = paint(state.canvas, self.decode(action), self.primitive, stroke_masks=self.stroke_masks(state),
-                       renderer=self.renderer)
-        return replace(state, canvas=canvas, step=state.step + 1)
+        return replace(state, canvas=self.draw(state, self.decode(action)), step=state.step + 1)
+
+    def draw(self, state: State, strokes: Tensor) -> Tensor:
+        "The canvases after the first strokes of a bundle, (B, n, P) with n of 1 to `bundle`."
+        masks = self.stroke_masks(state)
+        if masks is not None: masks = replace(masks, index=masks.index[:strokes.shape[1]])
+        strokes = limit_opacity(strokes, self.opacity, self.primitive)
+        return paint(state.canvas, strokes, self.primitive, stroke_masks=masks, renderer=self.renderer)
 
     def reward(self, before: State, after: State) -> Tensor:
         "The reward (B,) of a step from one state to the next (H Eq 1)."

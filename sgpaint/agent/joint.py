@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..stroke.blend import StrokeMasks, blank, paint, stroke_masks
+from ..stroke.blend import StrokeMasks, blank, limit_opacity, paint, stroke_masks
 from ..stroke.primitive import Primitive
 from ..stroke.primitive import primitive as find_primitive
 from ..stroke.renderer import Renderer
@@ -22,7 +22,7 @@ from .environment import PaintingEnv, State
 @torch.no_grad()
 def optimize_jointly(canvas: Tensor, target: Tensor, strokes: Tensor, steps: int = 20, rate: float = 0.01,
                      weight: Tensor | None = None, primitive: str | Primitive = "bezier", renderer: str | Renderer = "exact",
-                     confine: StrokeMasks | None = None) -> Tensor:
+                     confine: StrokeMasks | None = None, opacity: str = "free") -> Tensor:
     """Adam steps on all strokes of some paintings together, colours included.
 
     Parameters
@@ -41,6 +41,8 @@ def optimize_jointly(canvas: Tensor, target: Tensor, strokes: Tensor, steps: int
         Of the strokes; the renderer must be differentiable.
     confine
         What confines each stroke; None: nothing.
+    opacity
+        Name of the opacity preset under which they are painted.
 
     Returns
     -------
@@ -52,7 +54,8 @@ def optimize_jointly(canvas: Tensor, target: Tensor, strokes: Tensor, steps: int
     for i in range(steps):
         with torch.enable_grad():
             now = strokes.requires_grad_()
-            left = (target - paint(canvas, now, primitive, stroke_masks=confine, renderer=renderer)).square()
+            drawn = paint(canvas, limit_opacity(now, opacity, primitive), primitive, stroke_masks=confine, renderer=renderer)
+            left = (target - drawn).square()
             grad, = torch.autograd.grad((left if weight is None else left * weight).sum(), now)
         first, second = 0.8 * first + 0.2 * grad, 0.95 * second + 0.05 * grad.square()
         step = first / (1 - 0.8 ** (i + 1)) / ((second / (1 - 0.95 ** (i + 1))).sqrt() + 1e-6)
@@ -95,5 +98,6 @@ def optimize_episode(env: PaintingEnv, episode: Sequence[tuple[State, Tensor]], 
         confined = stroke_masks(torch.cat([m.masks for m in every], 1), index, env.blend_mode)
     weight = torch.stack([env.error_weight(state) for state in states]).mean(0) if env.rewards.squared else None
     strokes = optimize_jointly(empty, target, strokes, steps, weight=weight, primitive=env.primitive, renderer=env.renderer,
-                               confine=confined)
+                               confine=confined, opacity=env.opacity)
+    strokes = limit_opacity(strokes, env.opacity, env.primitive)
     return strokes, paint(empty, strokes, env.primitive, stroke_masks=confined, renderer=env.renderer)

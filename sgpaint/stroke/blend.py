@@ -143,6 +143,7 @@ def limit_opacity(strokes: Tensor, preset: str, primitive: str | Primitive = "be
     """
     if preset not in OPACITY_PRESETS:
         raise ValueError(f"opacity: expected one of {', '.join(OPACITY_PRESETS)}, got {preset!r}")
+    if preset == "free": return strokes
     columns = find_primitive(primitive).opacity
     low, span = torch.zeros(strokes.shape[-1]), torch.ones(strokes.shape[-1])
     for column, (start, width) in zip(columns, OPACITY_PRESETS[preset], strict=False):

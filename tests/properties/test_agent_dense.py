@@ -15,7 +15,7 @@ from sgpaint.agent.trained import load_agent, paint_polished, paint_with
 from sgpaint.agent.training import train
 from sgpaint.guide.guidance import Guidance
 from sgpaint.stroke import native
-from sgpaint.stroke.blend import paint
+from sgpaint.stroke.blend import limit_opacity, paint
 from sgpaint.stroke.exact import alpha as stroke_alpha
 from sgpaint.stroke.gains import WeightedCanvas, differentiable_gains, stroke_gains
 from sgpaint.stroke.primitive import check_strokes, random_strokes
@@ -96,6 +96,31 @@ def test_any_size_is_painted(size):
     check_strokes(strokes)
     assert canvas.shape == state.target.shape
     assert (canvas - state.target).square().mean() < state.target.square().mean()
+
+
+@pytest.mark.parametrize("preset", ["opaque", "oil", "ink"])
+def test_gains_under_an_opacity_preset_are_those_of_the_strokes_as_they_are_painted(preset):
+    state, strokes = replace(some_canvases(), opacity=preset), some_strokes()
+    gain, colour, grad = stroke_gains(state, strokes, gradient=True)
+    one = torch.cat([strokes[:, :1, :-3], colour[:, :1]], -1)
+    torch.testing.assert_close(state.error() - state.after(one).error(), gain[:, 0], rtol=1e-3, atol=2e-3)
+    limited = stroke_gains(replace(state, opacity="free"), limit_opacity(strokes, preset), gradient=True)
+    torch.testing.assert_close(limited[0], gain)
+    with native.eager(): slow = stroke_gains(state, strokes, gradient=True)
+    assert (grad - slow[2]).norm() < 2e-3 * slow[2].norm()
+    assert preset != "opaque" or (grad[..., 8:10] == 0).all()
+
+
+@pytest.mark.parametrize("preset", ["opaque", "ink"])
+def test_an_actor_chooses_under_a_preset(preset):
+    env = PaintingEnv(strokes=10, opacity=preset)
+    actor, target = DenseProposals.build_actor(env, Learning(algorithm="dense")).eval(), some_canvases().target
+    strokes, canvas = actor.paint(target, 10, joint=1)
+    torch.testing.assert_close(paint(torch.zeros_like(canvas), limit_opacity(strokes, preset)), canvas)
+    strokes, canvas = actor.paint(target, 10)
+    *_, (state, _) = rollout(env, lambda s: actor(env.observe(s)), target)
+    torch.testing.assert_close(state.canvas, canvas)
+    assert actor.untrained().opacity == preset
 
 
 def test_the_actor_takes_observations_and_needs_no_compiler():
@@ -210,7 +235,7 @@ def test_every_choice_paints_legal_strokes(choice):
     check_strokes(strokes)
 
 
-@pytest.mark.parametrize("options", [{"imitate": 0.1}, {"passes": 0}, {"random": 0}])
+@pytest.mark.parametrize("options", [{"imitate": 0.1}, {"passes": 0}, {"random": 0}, {"random_weight": 1.0}])
 def test_options_change_the_loss(options):
     def loss(**options):
         torch.manual_seed(0)
