@@ -12,6 +12,10 @@ from .callbacks import check_callback as check_callback
 from .config import PRESETS as PRESETS
 from .config import TrainConfig as TrainConfig
 from .config import configure as configure
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import diagnose as diagnose
+from .diagnosis import diagnosis_chart as diagnosis_chart
+from .diagnosis import diagnosis_table as diagnosis_table
 from .discriminators import DISCRIMINATORS as DISCRIMINATORS
 from .discriminators import WGANGP as WGANGP
 from .discriminators import check_discriminator as check_discriminator

@@ -263,6 +263,7 @@ class Algorithm:
     name = ""
     model_based = False  # the losses differentiate through the renderer
     observes_weight = False  # the actor observes how much an error counts, where the rewards are sums of squared errors
+    unused: tuple[str, ...] = ()  # fields of `Learning` that mean nothing for it; a config that changes one is refused
     Options: type = NoOptions  # a frozen dataclass of options that a config may give it
     needs_patches = False  # the losses compute the reward of each patch themselves, from the squared error
 

@@ -382,6 +382,9 @@ class TrainConfig:
         kind = ALGORITHMS[learning.algorithm]
         try: kind.options_of(learning)
         except ConfigError as error: yield f"options: {str(error).splitlines()[1].lstrip(' -')} (of algorithm {learning.algorithm!r})"
+        for name in kind.unused:
+            value = getattr(learning, name)
+            if value != getattr(Learning(), name): yield f"{name}: algorithm {learning.algorithm!r} does not use it, got {value!r}; leave it out"
         if task.bundle > 0 and task.strokes % task.bundle:
             yield f"strokes: expected a multiple of bundle ({task.bundle}), got {task.strokes}"
         if task.size % 32: yield f"size: expected a multiple of 32, got {task.size}"
@@ -435,7 +438,8 @@ _SG = dict(dataset="birds", blend_mode="paper", observe_mask=True, observe_focus
 _FAST = dict(precision="bf16", compile=True, cuda_graphs=True, data_on_device=True)
 _OURS = dict(size=128, strokes=200, bundle=10, images=20_000, updates=50_000, batch=96, num_envs=480,
              evaluate_every=2500, evaluate_images=400, checkpoint_every=5000)
-_DENSE: dict[str, Any] = dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0, joint_steps=20)
+_DENSE: dict[str, Any] = dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0, updates=1000,
+                              evaluate_every=250, joint_steps=20)
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
     # a stroke proposed at every place
@@ -541,7 +545,7 @@ def run_folder(config: TrainConfig) -> TrainConfig:
     "The config with a directory: runs/first for the defaults, runs/DATASET-DIGEST for others, else a temporary one."
     if config.machine.out_dir: return config
     if config.machine.smoke: return replace(config, out_dir=tempfile.mkdtemp(prefix="sgpaint-"))
-    name = "first" if config == configure() else f"{config.task.dataset}-{digest(as_dict(config))[:8]}"
+    name = "first" if config == configure("dense") else f"{config.task.dataset}-{digest(as_dict(config))[:8]}"
     return replace(config, out_dir=str(project_root() / "runs" / name))
 
 # %% ../../nbs/agent/09_config.ipynb #9c0f000c
