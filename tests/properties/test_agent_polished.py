@@ -31,7 +31,8 @@ def test_any_number_of_strokes(count, name):
 def test_steps_may_be_none_and_counts_are_checked():
     picture = draw("birds", 5, (64, 64)).image
     assert len(paint_polished(shipped_agent(), picture, 10, each=0, last=0)) == 10
-    with pytest.raises(ValueError, match="strokes: expected an integer of 1 or more, got 0"): paint_polished(shipped_agent(), picture, 0)
+    with pytest.raises(ValueError, match="strokes: expected an integer of 1 or more, got 0"):
+        paint_polished(shipped_agent(), picture, 0)
 
 
 def test_a_guided_agent_is_refused():

@@ -1,4 +1,4 @@
-"The painter in use: any size and aspect, any number of strokes, presets of opacity, cells; what is painted is what is kept."
+"The painter in use: any size and aspect, any number of strokes, presets, cells; what is painted is what is kept."
 import functools
 
 import numpy as np
@@ -83,7 +83,7 @@ def test_a_preset_of_opacity_is_kept(name, preset):
     assert preset != "opaque" or (limited[:, 8:10] == 1).all()
     assert painting.error(picture) < (picture**2).mean()
     free = cached(name)
-    assert free.env.opacity == "free" and getattr(free.actor, "opacity", "free") == "free"  # another agent, not this one
+    assert free.env.opacity == getattr(free.actor, "opacity", "free") == "free"  # another agent, not this one
 
 
 def test_choosing_under_a_preset_is_better_than_restricting_afterwards():
@@ -102,20 +102,21 @@ def test_cells_cover_the_picture(name, k, count, size):
     check_strokes(painting.strokes)
     assert (painting.step.diff() >= 0).all()
     whole = round(count / (1 + k * k))
-    middles = (painting.strokes[whole:, 0:2] / 4 + painting.strokes[whole:, 2:4] / 2 + painting.strokes[whole:, 4:6] / 4) * k
+    first, bend, last = (painting.strokes[whole:, i:i + 2] for i in (0, 2, 4))
+    middles = (first / 4 + bend / 2 + last / 4) * k
     cells = {tuple(cell) for cell in middles.floor().clamp(0, k - 1).long().tolist()}
     assert len(cells) >= 0.6 * k * k  # a stroke may be centred beyond its cell
     seen = tuple(k * side for side in painting.provenance["observed"])
     target = resize(picture, seen)
     fell = [mse(painting.render(seen, n)[None], target[None]) for n in (whole, count)]
-    assert name == "small" or fell[1] < fell[0]  # the small one begins as on an empty canvas, and may cover what is there
+    assert name == "small" or fell[1] < fell[0]  # that one begins as if the canvas were empty
     assert abs(painting.reward.sum() - ((target**2).mean() - fell[1])) < 1e-4
 
 
 def test_what_is_searched_is_asked_for_and_kept_in_the_provenance():
     scene = draw("cars", 10_003, (64, 80)).image
-    alone = paint_with(cached("dense"), scene, 40)
-    coloured, joint = paint_with(cached("dense"), scene, 40, colours=True), paint_with(cached("dense"), scene, 40, joint_steps=8)
+    asked = ({}, {"colours": True}, {"joint_steps": 8})
+    alone, coloured, joint = (paint_with(cached("dense"), scene, 40, **more) for more in asked)
     assert coloured.error(scene) <= alone.error(scene) and joint.error(scene) < alone.error(scene)
     assert not {"refined", "colours_fitted"} & alone.provenance.keys() and alone.provenance["search"]["steps"] == 0
     assert coloured.provenance["colours_fitted"]["iterations"] > 0 and joint.provenance["refined"]["steps"] == 8
@@ -156,10 +157,12 @@ def test_what_this_agent_cannot_do_is_refused():
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(1, 40), st.integers(0, 10**6), st.sampled_from(["free", "oil"]), st.sampled_from(["plain", "masked", "paper"]))
+@given(st.integers(1, 40), st.integers(0, 10**6), st.sampled_from(["free", "oil"]),
+       st.sampled_from(["plain", "masked", "paper"]))
 def test_fitted_colours_are_legal_and_never_worse(count, seed, opacity, mode):
     strokes = random_strokes(count, generator=torch.Generator().manual_seed(seed))[0]
-    two = {"blend_mode": mode, "masks": some_picture(24, 36, 1)[:2], "layer": torch.arange(count) % 2} if mode != "plain" else {}
+    two = {"blend_mode": mode, "masks": some_picture(24, 36, 1)[:2], "layer": torch.arange(count) % 2}
+    if mode == "plain": two = {}
     painting, target = Painting(strokes, (24, 36), opacity=opacity, **two), some_picture(24, 36, seed)
     fitted = fit_colours(painting, target)
     check_strokes(fitted.strokes)
