@@ -197,13 +197,15 @@ def _prepared(agent: Agent, strokes: int, opacity: str | None) -> Agent:
     env = replace(env, strokes=math.ceil(strokes / env.bundle) * env.bundle, opacity=opacity or env.opacity)
     if hasattr(actor, "opacity") and actor.opacity != env.opacity:
         actor = copy.copy(actor)  # the same weights
-        actor.opacity = env.opacity
+        setattr(actor, "opacity", env.opacity)  # noqa: B010 (a module's attributes are tensors for the checker of types)
     return replace(agent, env=env, actor=actor)
 
 
 @torch.no_grad()
-def _episode(agent: Agent, targets: Tensor, known: InstanceGuidance | None, count: int) -> Iterator[tuple[State, Tensor]]:
-    "The state after each step and the strokes (B, n, P) that led to it; the last bundle is cut to `count` strokes in all."
+def _episode(
+    agent: Agent, targets: Tensor, known: InstanceGuidance | None, count: int
+) -> Iterator[tuple[State, Tensor]]:
+    "The state after each step and the strokes (B, n, P) that led to it; the last bundle is cut to `count` in all."
     env, left = agent.env, count
     canvas = blank(len(targets), (targets.shape[2], targets.shape[3]), env.background)
     for state, action in rollout(env, agent, targets, known):
@@ -243,9 +245,10 @@ def _check_divide(agent: Agent, divide: int, strokes: int) -> None:
         raise ValueError(f"divide: expected an integer of 1 to 16, got {divide!r}")
     if divide == 1: return
     if agent.env.guided:
-        raise ValueError(f"divide: expected 1 for a guided agent, whose object is that of the whole picture, got {divide}")
+        raise ValueError(f"divide: expected 1 for a guided agent, which needs its object in every cell, got {divide}")
     if strokes < 1 + divide**2:
-        raise ValueError(f"divide: expected {1 + divide**2} strokes or more, one for the whole and one for each cell, got {strokes}")
+        raise ValueError(f"divide: expected {1 + divide**2} strokes or more, one for the whole and one for each cell, "
+                         f"got {strokes}")
 
 
 @torch.no_grad()
@@ -262,7 +265,8 @@ def _paint_cells(agent: Agent, painting: Painting, target: Tensor, k: int, count
     for i in range(env.steps):
         bundles = env.decode(painter(State(cut(canvas), cut(target), torch.full((cells,), i))))
         left = [max(0, share - i * env.bundle) for share in shares]
-        new = torch.cat([_tile_to_picture(some[:n], box, size, kind) for some, n, box in zip(bundles, left, boxes, strict=True)])
+        parts = zip(bundles, left, boxes, strict=True)
+        new = torch.cat([_tile_to_picture(some[:n], box, size, kind) for some, n, box in parts])
         canvas = paint(canvas, limit_opacity(new[None], env.opacity, kind), kind, renderer=env.renderer)
         strokes.append(new)
         step.append(torch.full((len(new),), int(step[0][-1]) + 1 + i))
@@ -313,8 +317,8 @@ def paint_with(
     """Paint a picture with a trained agent.
 
     Convolutional actors (preset `dense`) observe a copy of the picture's own aspect, other actors the square that they
-    were trained on, into which the picture is squeezed. What the agent does is learned, with the search of its own actor;
-    `joint_steps` and `colours` add search, and the provenance of the painting says so.
+    were trained on, into which the picture is squeezed. What the agent does is learned, with the search of its own
+    actor; `joint_steps` and `colours` add search, and the provenance of the painting says so.
 
     Parameters
     ----------
@@ -358,7 +362,7 @@ def paint_with(
     (100, (40, 60))
     """
     count = agent.env.strokes if strokes is None else strokes
-    _check_counts(strokes=(count, 1), joint_steps=(joint_steps, 0), side=(agent.config.task.size if side is None else side, 1))
+    _check_counts(strokes=(count, 1), joint_steps=(joint_steps, 0), side=(1 if side is None else side, 1))
     _check_divide(agent, divide, count)
     picture = open_picture(picture)
     own, whole = (picture.shape[1], picture.shape[2]), count if divide == 1 else max(1, round(count / (1 + divide**2)))
@@ -381,7 +385,9 @@ def paint_with(
     return replace(painting, size=own, reward=_rewards(painting, target))
 
 # %% ../../nbs/agent/14_trained.ipynb #5c1a0e64
-def _levels(env: PaintingEnv, known: InstanceGuidance | None, canvases: list[Tensor], target: Tensor, count: int) -> dict:
+def _levels(
+    env: PaintingEnv, known: InstanceGuidance | None, canvases: list[Tensor], target: Tensor, count: int
+) -> dict:
     "The fields of a painting that say which stroke was confined to what; none where there is one level."
     if known is None or env.blend_mode == "plain": return {}
     which = torch.cat([known.worst_instance(canvas, target) for canvas in canvases])
@@ -463,7 +469,7 @@ def _by_rule(objective: Objective, count: int, bundle: int, seed: int) -> _Propo
     return propose
 
 
-def _turns(propose: _Proposer, objective: Objective, count: int, between: int, each: int) -> Tensor:  # (count or more, P)
+def _turns(propose: _Proposer, objective: Objective, count: int, between: int, each: int) -> Tensor:  # count or more
     "Bundles until there are `between` new strokes, steps of gradient for all strokes so far, and again."
     strokes = torch.zeros(0, objective.primitive.size)
     while len(strokes) < count:
@@ -553,7 +559,7 @@ def paint_polished(agent: Agent | None, picture: Picture, strokes: int | None = 
         drawn = [drawn, *adam_steps(objective, drawn, region_ids, last - early, lr_start=RATE / 2, lr_end=0.05)][-1]
         reward = loss_decreases(small, drawn, region_ids)
     step = torch.cat([left // between, torch.full((count - len(left),), math.ceil(count / between))])
-    origin = {"seed": seed, "target": picture_digest(picture), "versions": describe()} if agent is None else _origin(agent, picture)
+    origin = {"target": picture_digest(picture), "versions": describe()} if agent is None else _origin(agent, picture)
     origin |= {"how": f"{'rule' if agent is None else 'agent'} and gradient", "each": each, "last": last, "seed": seed,
                "between": between}
     return Painting(drawn, (picture.shape[1], picture.shape[2]), objective.primitive.name, objective.background,
