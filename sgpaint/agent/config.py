@@ -444,7 +444,7 @@ _FAST = dict(precision="bf16", compile=True, cuda_graphs=True, data_on_device=Tr
 _OURS = dict(size=128, strokes=200, bundle=10, images=20_000, updates=50_000, batch=96, num_envs=480,
              evaluate_every=2500, evaluate_images=400, checkpoint_every=5000)
 _DENSE: dict[str, Any] = dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0, updates=1000,
-                              evaluate_every=250, joint_steps=20)
+                              num_envs=32, evaluate_every=250, joint_steps=20)
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
     # an actor that the discriminator can keep up with
