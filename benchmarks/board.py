@@ -36,7 +36,7 @@ TERMS = {"astronaut": "NASA, public domain", "chelsea": "S. van der Walt, CC0", 
          "rocket": "SpaceX, public domain", "retina": "M. Häggström, CC0", "hubble_deep_field": "NASA, public domain"}
 QUICK = {"pictures": ["astronaut", "coffee"], "strokes": [50, 200]}
 SHEET, SIDE = 200, 108  # strokes of the pictures in the sheet; pixels of each
-AGENT = shipped_agent()
+AGENT = shipped_agent("small")
 
 
 class Placing(torch.nn.Module):

@@ -30,9 +30,9 @@ from torch.nn import functional as F
 
 from ..stroke.blend import limit_opacity, paint
 from ..stroke.composite import blank, stroke_masks
-from ..stroke.exact import alpha as stroke_alpha
 from ..stroke.gains import WeightedCanvas, differentiable_gains, stroke_gains
 from ..stroke.primitive import RADIUS_MIN, RADIUS_SPAN
+from ..stroke.renderer import Renderer
 from .algorithms import ALGORITHMS, Algorithm, Learning, Networks
 from .discriminators import DISCRIMINATORS
 from .environment import PaintingEnv, State, Transition, channel
@@ -141,7 +141,7 @@ def choose_apart(state: WeightedCanvas, strokes: Tensor, value: Tensor, bundle: 
     Tensor
         (B, bundle, 13).
     """
-    alpha = stroke_alpha(strokes, (state.canvas.shape[-2], state.canvas.shape[-1])).flatten(2)
+    alpha = state.alpha(strokes).flatten(2)
     area = alpha.sum(-1).clamp_min(1e-6)
     shared = alpha @ alpha.mT / torch.minimum(area[:, :, None], area[:, None])
     free, chosen, rank = torch.ones_like(value, dtype=torch.bool), [], value.argsort(1).argsort(1).to(value)
@@ -215,7 +215,7 @@ def solve_colours(start: WeightedCanvas, strokes: Tensor, stay: float = 0.05) ->
     Tensor
         (B, N, 13). A picture keeps its colours where others are no better once they are clamped to [0, 1].
     """
-    alpha = stroke_alpha(limit_opacity(strokes, start.opacity), (start.canvas.shape[-2], start.canvas.shape[-1])).flatten(2)
+    alpha = start.alpha(strokes).flatten(2)
     through = torch.cat([(1 - alpha).flip(1).cumprod(1).flip(1), torch.ones_like(alpha[:, :1])], 1)  # what later strokes let through
     seen, ground = alpha * through[:, 1:], through[:, :1] * start.canvas.flatten(2)
     heavy, old = seen * start.weight.flatten(2), strokes[..., -3:]
@@ -390,6 +390,8 @@ class DenseActor(nn.Module):
         Proposals at a place, of cells of 4, 8, 16, 32 and 64 pixels; they begin at different angles.
     hidden
         Width of the second network.
+    renderer
+        What draws the strokes; with another one than "exact" the gains are computed by tensors, which is slow.
     opacity
         Name of the opacity preset under which its strokes are measured and painted (H-15).
     """
@@ -399,11 +401,12 @@ class DenseActor(nn.Module):
     def __init__(self, bundle: int = 5, observes: Sequence[str] = (), levels: Sequence[int] = (), blend_mode: str = "masked",
                  search: Search = Search(),  # noqa: B008 (it is frozen)
                  widths: Sequence[int] = (24, 48, 64, 96), turns: Sequence[int] = (2, 2, 2, 2, 2), hidden: int = 256,
-                 opacity: str = "free"):
+                 renderer: str | Renderer = "exact", opacity: str = "free"):
         super().__init__()
+        self.renderer = renderer
         self.bundle, self.observes, self.search, self.turns = bundle, tuple(observes), search, tuple(turns)
         self.levels, self.blend_mode, self.opacity = tuple(levels), blend_mode, opacity
-        self._arguments = (bundle, self.observes, self.levels, blend_mode, search, widths, turns, hidden)
+        self._arguments = (bundle, self.observes, self.levels, blend_mode, search, widths, turns, hidden, renderer, opacity)
         w2, w4, w8, w16 = widths
         self.stem = nn.Sequential(_convolution(10, w2, 4, 2), nn.ReLU(), _convolution(w2, w4, 4, 2))
         self.down4, self.down8, self.down16 = (nn.Sequential(_Block(w)) for w in (w4, w8, w16))
@@ -443,7 +446,7 @@ class DenseActor(nn.Module):
             seen = observation[:, channel("weight", self.observes)]
             weight = seen / seen.mean((2, 3), keepdim=True).clamp_min(1e-12)
         mask = observation[:, channel("mask", self.observes)] if self.levels else None
-        return WeightedCanvas(canvas, target, weight, mask, self.blend_mode, self.opacity)
+        return WeightedCanvas(canvas, target, weight, mask, self.blend_mode, self.renderer, self.opacity)
 
     # ---- what it does
 
@@ -571,14 +574,15 @@ class DenseActor(nn.Module):
         """
         canvas = blank(len(target), (target.shape[2], target.shape[3]), "black", target.device)
         weight = torch.ones_like(target[:, :1]) if weight is None else weight
-        start = state = WeightedCanvas(canvas, target, weight, opacity=self.opacity)
+        start = state = WeightedCanvas(canvas, target, weight, renderer=self.renderer, opacity=self.opacity)
         parts: list[Tensor] = []
         while (left := strokes - sum(part.shape[1] for part in parts)) > 0:
             part, state = self.act(state, min(left, self.bundle))
             parts.append(part)
         done = torch.cat(parts, 1)
         if solve: done = solve_colours(start, done)
-        if joint: done = optimize_jointly(start.canvas, target, done, joint, weight=start.weight, opacity=self.opacity)
+        if joint:
+            done = optimize_jointly(canvas, target, done, joint, weight=weight, renderer=self.renderer, opacity=self.opacity)
         return done, start.after(done).canvas if solve or joint else state.canvas
 
 
@@ -605,6 +609,9 @@ class DenseOptions:
         The best of them that the second network corrects, and how often.
     expected_weight
         Weight of the loss of the expected gains.
+    random_weight
+        Share of the pictures of an update whose errors count up to ten times more in an ellipse drawn by chance, so that the
+        policy can later be told where to look.
     imitate, imitate_steps
         Expert iteration: weight of the distance, in cells, of each of the best proposals to itself after so many Adam steps
         on its gain; 0: none.
@@ -623,6 +630,7 @@ class DenseOptions:
     refined: Annotated[int, Field(ge=1)] = 24
     passes: Annotated[int, Field(ge=0)] = 3
     expected_weight: float = 0.1
+    random_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
     imitate: Annotated[float, Field(ge=0)] = 0.0
     imitate_steps: Annotated[int, Field(ge=1)] = 3
 
@@ -645,19 +653,20 @@ class DenseProposals(Algorithm):
     name = "dense"
     model_based = True
     observes_weight = True
+    unused = ("norm", "gamma", "polyak", "critic_lr", "bootstrap_next", "previous_canvas")
     Options = DenseOptions
 
     @classmethod
     def build_actor(cls, env: PaintingEnv, learning: Learning) -> nn.Module:
         "A new actor for this environment; ValueError where it cannot paint there."
-        wanted = {"primitive": "bezier", "encoding": "absolute", "renderer": "exact"}
+        wanted = {"primitive": "bezier", "encoding": "absolute"}
         for name, value in wanted.items():
             if getattr(env, name) != value: raise ValueError(f"{name}: algorithm 'dense' expects {value!r}, got {getattr(env, name)!r}")
         two = env.blend_mode != "plain"
         if two and "mask" not in env.observes: raise ValueError("observe_mask: algorithm 'dense' expects True where there are two levels")
         options = cls.options_of(learning)
         return DenseActor(env.bundle, env.observes, env.levels if two else (), env.blend_mode if two else "masked",
-                          options.search, options.widths, options.turns, options.hidden, env.opacity)
+                          options.search, options.widths, options.turns, options.hidden, env.renderer, env.opacity)
 
     @classmethod
     def build_networks(cls, env: PaintingEnv, learning: Learning, discriminators: Sequence[str] = ()) -> Networks:
@@ -697,10 +706,21 @@ class DenseProposals(Algorithm):
         coin = (torch.rand(len(state.mask), 1, 1, 1, generator=generator) < sum(self.env.levels) / self.env.bundle).to(state.mask.device)
         return replace(state, mask=torch.where(coin, state.mask, 1 - state.mask))
 
+    def _reweighted(self, state: WeightedCanvas) -> WeightedCanvas:
+        "Some of the pictures with errors that count more in an ellipse (`random_weight`)."
+        if not self.options.random_weight: return state
+        (batch, _, h, w), generator = state.weight.shape, torch.Generator().manual_seed(self.updates)
+        draw = torch.rand(6, batch, 1, 1, 1, generator=generator).to(state.weight.device)
+        y, x = torch.meshgrid(torch.linspace(0, 1, h), torch.linspace(0, 1, w), indexing="ij")
+        across, down = ((x.to(draw) - draw[1]) / (0.1 + 0.4 * draw[2])), ((y.to(draw) - draw[3]) / (0.1 + 0.4 * draw[4]))
+        more = 9 * draw[5] * (draw[0] < self.options.random_weight) * (across.square() + down.square() < 1)
+        weight = state.weight * (1 + more)
+        return replace(state, weight=weight / weight.mean((1, 2, 3), keepdim=True))
+
     def actor_loss(self, t: Transition) -> Tensor:
         "Minus the gains of the rendered proposals and of their corrections, in shares of the picture's best ones."
         actor = self._actor
-        state = self._one_level(actor.read(self.env.observe(t.state)))
+        state = self._reweighted(self._one_level(actor.read(self.env.observe(t.state))))
         with self.autocast(): strokes, expected = actor.propose(state)
         index = self._rendered(expected.detach(), actor.places(state)[:, 2])
         strokes, expected, cell = _pick(strokes, index), _pick(expected, index), actor.places(state)[:, 2][index]
@@ -739,7 +759,8 @@ class DenseProposals(Algorithm):
         rows = torch.arange(len(strokes)).repeat_interleave(some)
         many = before[rows.to(before.canvas.device)]
         mask = None if state.mask is None else stroke_masks(state.mask[rows], (0,), state.blend_mode)
-        after = paint(many.canvas, limit_opacity(strokes, state.opacity).flatten(0, 1)[:, None], stroke_masks=mask)
+        painted = limit_opacity(strokes, state.opacity).flatten(0, 1)[:, None]
+        after = paint(many.canvas, painted, stroke_masks=mask, renderer=self.env.renderer)
         reward = self.env.rewards.reward(many.canvas, after, many.target, many.guidance).view(len(strokes), some)
         scale = reward.detach().std().clamp_min(1e-6)
         share = F.softplus(2 * (reward.detach() / scale)).log()

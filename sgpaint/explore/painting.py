@@ -298,7 +298,7 @@ def _to_painting(made: Painting | str | Path, picture: Tensor, masks: Tensor | N
     "A painting as it is, or what the agent of a run paints of the picture."
     if isinstance(made, Painting): return replace(made, title=made.title or title)
     agent = load_agent(made)
-    return paint_with(agent, picture, title, masks if agent.env.guided else None)
+    return paint_with(agent, picture, title=title, masks=masks if agent.env.guided else None)
 
 # %% ../../nbs/explore/03_painting.ipynb #fe937d96
 class KappaExplorer(Timeline):

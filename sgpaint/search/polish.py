@@ -112,7 +112,7 @@ def refine(
     with single_thread(): reward = loss_decreases(objective, strokes, region_ids)
     return replace(painting, strokes=strokes, reward=reward, provenance=known)
 
-# %% ../../nbs/search/06_polish.ipynb #b270c61b
+# %% ../../nbs/search/06_polish.ipynb #98f268a5
 _STAY = 0.05  # pixels; holds a colour that hardly shows where it is
 
 
@@ -131,7 +131,7 @@ def _missing(objective: Objective, geometry: Tensor, region_ids: Tensor, colour:
         left = (objective.target - objective.render(torch.cat([geometry, colour], 1), region_ids)).square().sum() / 2
         return -torch.autograd.grad(left, colour)[0], left.item()
 
-# %% ../../nbs/search/06_polish.ipynb #1d8edf76
+# %% ../../nbs/search/06_polish.ipynb #b3f637bf
 def fit_colours(painting: Painting, image: Picture, side: int = 128, iterations: int = 8) -> Painting:
     """Give the strokes of a painting the colours of least squared error together; nothing else changes.
 
@@ -177,11 +177,13 @@ def fit_colours(painting: Painting, image: Picture, side: int = 128, iterations:
             if error < least: best, least = colour, error
         strokes = torch.cat([geometry, best], 1)
         reward = loss_decreases(objective, strokes, region_ids)
-    known = painting.provenance | {"colours_fitted": {"iterations": iterations, "target": picture_digest(objective.target)}}
-    return replace(painting, strokes=strokes, reward=reward, provenance=known)
+    how = {"iterations": iterations, "target": picture_digest(objective.target)}
+    return replace(painting, strokes=strokes, reward=reward, provenance=painting.provenance | {"colours_fitted": how})
 
 
-def _conjugate(objective: Objective, geometry: Tensor, region_ids: Tensor, wanted: Tensor, free: Tensor, steps: int) -> Tensor:
+def _conjugate(
+    objective: Objective, geometry: Tensor, region_ids: Tensor, wanted: Tensor, free: Tensor, steps: int
+) -> Tensor:
     "How the free colours (N, 3) change: steps of conjugate gradients, each column for itself, by the visible area."
     seen = _pulled(objective, geometry, region_ids, torch.ones_like(wanted)).clamp_min(0) + _STAY
     moved, left = torch.zeros_like(wanted), wanted * free

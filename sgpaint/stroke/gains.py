@@ -25,7 +25,7 @@ from ..lab.machine import log
 from . import native
 from .blend import limit_opacity, paint, stroke_masks
 from .distance import TINY
-from .exact import alpha as stroke_alpha
+from .renderer import EXACT, RENDERERS, Renderer, draw
 
 SOURCE = native.SOURCE.with_name("gains.cpp")
 _NO_PAINT = 1e-9  # below so many weighted pixels the colour of a stroke does not matter
@@ -46,6 +46,8 @@ class WeightedCanvas:
     blend_mode
         How the mask confines a stroke: "masked" (its alpha times the mask) or "paper" (its colour times the mask; SG
         Eq 3 and 4 as printed).
+    renderer
+        What draws the strokes; only the exact one is compiled.
     opacity
         Name of an opacity preset: strokes are measured and painted as it lets them be (H-15).
     """
@@ -55,6 +57,7 @@ class WeightedCanvas:
     weight: Tensor
     mask: Tensor | None = None
     blend_mode: str = "masked"
+    renderer: str | Renderer = "exact"
     opacity: str = "free"
 
     @functools.cached_property
@@ -80,7 +83,13 @@ class WeightedCanvas:
     def after(self, strokes: Tensor) -> "WeightedCanvas":
         "The same after Bézier strokes (B, N, 13); differentiable."
         confine = None if self.mask is None else stroke_masks(self.mask, (0,) * strokes.shape[1], self.blend_mode)
-        return replace(self, canvas=paint(self.canvas, limit_opacity(strokes, self.opacity), stroke_masks=confine))
+        strokes = limit_opacity(strokes, self.opacity)
+        return replace(self, canvas=paint(self.canvas, strokes, stroke_masks=confine, renderer=self.renderer))
+
+    def alpha(self, strokes: Tensor) -> Tensor:
+        "The alpha (B, N, H, W) of strokes (B, N, 13), as the opacity preset lets them be; differentiable."
+        strokes = limit_opacity(strokes, self.opacity)
+        return draw(self.renderer, strokes, (self.canvas.shape[-2], self.canvas.shape[-1]))[0]
 
 
 @functools.cache
@@ -134,7 +143,7 @@ def stroke_gains(state: WeightedCanvas, strokes: Tensor, gradient: bool = False,
         return _restricted(state, strokes.detach(), gradient, solve_colour)
     strokes = strokes.detach().contiguous()
     (b, n, p), (h, w) = strokes.shape, state.canvas.shape[-2:]
-    library = _library() if native.ready(strokes) else None
+    library = _library() if native.ready(strokes) and RENDERERS.find(state.renderer) is EXACT else None
     if library is None: return _gains_by_tensors(state, strokes, gradient, solve_colour)
     frame = native._Frame(0, n, p, 3, h, w, 0, 0, 1.0, TINY * min(h, w) ** 2)
     colour, gain = strokes[..., -3:].clone(memory_format=torch.contiguous_format), torch.empty(b, n)
@@ -159,7 +168,7 @@ def _gains_by_tensors(state: WeightedCanvas, strokes: Tensor, gradient: bool, so
     "`stroke_gains` by tensor operations, on any device."
     with torch.enable_grad():
         strokes = strokes.requires_grad_(gradient)
-        a = stroke_alpha(strokes, (state.canvas.shape[-2], state.canvas.shape[-1])).flatten(2)
+        a = state.alpha(strokes).flatten(2)
         r, rc, aa, c, cc = state.planes.flatten(2).split((3, 1, 1, 3, 1), 1)
         a2 = a * a
         area, by_r, by_c = a2 @ aa.mT, a @ r.mT, a2 @ c.mT  # (B, N, 1), (B, N, 3), (B, N, 3)

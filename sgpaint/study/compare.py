@@ -147,7 +147,7 @@ def paint_held_out(runs: list[FinishedRun], titles: list[str], picture: int = 0)
     target = scenes.images()[where[0]].float() / 255
     for agent, title in zip(agents, titles, strict=True):
         guidance = guidance_for_scenes(agent, scenes, where)
-        paintings.append(paint_with(agent, target, title, None if guidance is None else guidance.masks[0]))
+        paintings.append(paint_with(agent, target, title=title, masks=None if guidance is None else guidance.masks[0]))
     return target, paintings
 
 # %% ../../nbs/study/03_compare.ipynb #c2091dcd

@@ -8,9 +8,9 @@ __all__ = ['train_arm', 'StudyConfig', 'study_config', 'paintings_by_arm']
 # %% ../../nbs/study/01_learning.ipynb #ac104baf
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from PIL import Image
 from pydantic import Field
@@ -38,15 +38,17 @@ def train_arm(seed: int, folder: Path, **parameters) -> dict:
     Returns
     -------
     dict
-        Final errors on held-out pictures, their curve ``{"x": updates, "y": error}``, processor seconds and the folder.
+        Final errors on held-out pictures, that of the same actor untrained (`control_held_out_error`) and of the empty
+        canvas (`empty_canvas_error`); the curve ``{"x": updates, "y": error}``, processor seconds and the folder.
     """
     started = time.process_time()  # a worker process trains several arms
     run = train(configure(seed=seed, out_dir=str(folder), threads=1, smoke=is_smoke_test(), **parameters))
-    keep = ("held_out_error", "foreground_error", "parts_error", "flat_colour_error", "share_of_flat", "updates",
-            "trained_on")
+    whole = ("flat_colour_error", "share_of_flat", "updates", "trained_on")
+    keep = [name for name in run.result if name in whole or name.endswith("_error")]
     curve = {"x": [row["step"] for row in run.rows], "y": [row["held_out_error"] for row in run.rows]}
-    more = {"folder": str(run.folder), "cpu_seconds": time.process_time() - started, "curve": curve}
-    return {name: run.result[name] for name in keep if name in run.result} | more
+    more = {"folder": str(run.folder), "cpu_seconds": time.process_time() - started, "curve": curve,
+            "empty_canvas_error": run.result["error_by_step"][0]}
+    return {name: run.result[name] for name in keep} | more
 
 # %% ../../nbs/study/01_learning.ipynb #125c11af
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class StudyConfig:
         auto, real or builtin.
     focus_from : float
         Share of the updates after which the focus reward begins, in [0, 1].
+    preset : str
+        The preset of all arms, "dense" or "small", in a study that does not compare painters.
+    presets : list of str
+        Names of presets of the config; a study that compares painters trains its arms with each.
     """
     updates: Annotated[int, Field(ge=1)]
     size: Annotated[int, Field(ge=1)]
@@ -86,6 +92,8 @@ class StudyConfig:
     dataset: str = "birds"
     source: str = "builtin"
     focus_from: float = 0.0
+    preset: Literal["dense", "small"] = "small"
+    presets: Annotated[list[str], Field(min_length=1)] = field(default_factory=lambda: ["small"])
 
 
 def study_config(**given) -> StudyConfig:
@@ -107,6 +115,7 @@ def study_config(**given) -> StudyConfig:
         If a name is unknown or a value is invalid.
     """
     config = build(StudyConfig, **given)
+    for preset in config.presets: configure(preset)  # refuses what is not known
     if not is_smoke_test(): return replace(config, out_dir=str(project_root() / config.out_dir))
     print("smoke size: one seed and three updates an arm only show that everything runs")
     return replace(config, seeds=config.seeds[:1], processes=1, out_dir=tempfile.mkdtemp(prefix="sgpaint-"))

@@ -235,7 +235,7 @@ def test_every_choice_paints_legal_strokes(choice):
     check_strokes(strokes)
 
 
-@pytest.mark.parametrize("options", [{"imitate": 0.1}, {"passes": 0}, {"random": 0}])
+@pytest.mark.parametrize("options", [{"imitate": 0.1}, {"passes": 0}, {"random": 0}, {"random_weight": 1.0}])
 def test_options_change_the_loss(options):
     def loss(**options):
         torch.manual_seed(0)

@@ -281,11 +281,11 @@ def test_the_command_refuses_before_it_paints(words, out, says, tmp_path, capsys
     assert [path.name for path in tmp_path.iterdir()] == ["me.png"]
 
 
-def test_an_instant_is_the_agent_s_where_it_helps_and_the_gradient_s_elsewhere():
+def test_an_instant_is_by_turns_where_it_helps_and_the_gradient_s_elsewhere():
     picture = draw("cars", 3, (64, 96)).image
     def how(strokes=60, **more): return quick(picture, strokes, budget="instant", **more).provenance["how"]
-    assert how() == how(200) == "agent and gradient"
-    elsewhere = [dict(strokes=201), dict(primitive="line"), dict(background="white"), dict(loss="l1"),
+    assert how() == how(100) == "rule and gradient"
+    elsewhere = [dict(strokes=101), dict(primitive="line"), dict(background="white"), dict(loss="l1"),
                  dict(constraints=Constraints(grey=True)), dict(masks=torch.ones(1, 64, 96)), dict(divide=2)]
     assert {how(**more) for more in elsewhere} == {"optimize"}
     assert quick(picture, 60, budget="instant").error(picture) < 0.01
