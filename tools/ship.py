@@ -14,8 +14,8 @@ from sgpaint.lab.run import save_json
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "sgpaint/agent/weights"
 KEPT = ("trained_on", "held_out_on", "pictures", "held_out_error", "foreground_error", "parts_error",
-        "planned_error", "control_held_out_error", "control_planned_error", "flat_colour_error", "updates", "parameters",
-        "machine")
+        "planned_error", "control_held_out_error", "control_planned_error", "flat_colour_error", "updates",
+        "parameters", "machine")
 MOST = 16_000_000  # bytes of a file of weights
 
 
