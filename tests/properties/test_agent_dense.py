@@ -294,7 +294,8 @@ def test_a_run_trains_goes_on_bit_for_bit_and_paints(tmp_path):
     assert not stopped.result and whole.result["held_out_error"] < 0.2
     assert whole.result["planned_error"] < whole.result["held_out_error"]
     assert whole.result["control_planned_error"] < whole.result["control_held_out_error"] < 0.5
-    assert {path.name for path in (whole.folder / "pictures").iterdir()} >= {"planned.png", "held_out.png", "growth.png"}
+    pictures = {path.name for path in (whole.folder / "pictures").iterdir()}
+    assert pictures >= {"planned.png", "held_out.png", "growth.png"}
     agent, other = load_agent(whole.folder), load_agent(run("parts").folder)
     pairs = zip(agent.actor.state_dict().values(), other.actor.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
