@@ -59,9 +59,11 @@ WAYS = {
     "no agent, 20": lambda image, n: optimize(image, n, steps=20, progress_bar=False),
     "no agent, 40": lambda image, n: optimize(image, n, steps=40, progress_bar=False),  # as many steps as by turns
 }
-COUNTS = {"flat colour": [0], "greedy": [50, 100, 200], "good": [50, 100, 200, 500], "agent in cells": [500], **dict.fromkeys(list(WAYS)[7:], [100])}  # the slow ones end earlier
+COUNTS = {"flat colour": [0], "greedy": [50, 100, 200], "good": [50, 100, 200, 500],  # the slow ones end earlier
+          "agent in cells": [500], **dict.fromkeys(list(WAYS)[7:], [100])}
 USED = """search/losses search/objective search/descend search/propose search/contribution search/optimize
-    search/polish agent/paint agent/trained agent/dense stroke/blend stroke/distance stroke/exact stroke/gains stroke/native""".split()
+    search/polish agent/paint agent/trained agent/dense stroke/blend stroke/distance stroke/exact stroke/gains
+    stroke/native""".split()
 
 
 def code() -> str:
@@ -174,8 +176,8 @@ def main() -> None:
             painting.save(kept(key, asked.side))
             save_json(path, {"code": CODE, "side": asked.side, "machine": describe(), "found": found})
             print(key, found[key], flush=True)
-    private = {f"{name}/{way}/{n}": measured(way, image, n)[0] for name, image in photos(asked.photos, asked.side).items()
-               for way, n in cells(asked.ways, asked.strokes)}
+    private = {f"{name}/{way}/{n}": measured(way, image, n)[0]
+               for name, image in photos(asked.photos, asked.side).items() for way, n in cells(asked.ways, asked.strokes)}
     if private: print("\n".join(means(private, list(dict.fromkeys(key.split("/")[0] for key in private)))))
     write(asked.out, found, images, asked.ways)
 
