@@ -177,7 +177,8 @@ def main() -> None:
             save_json(path, {"code": CODE, "side": asked.side, "machine": describe(), "found": found})
             print(key, found[key], flush=True)
     private = {f"{name}/{way}/{n}": measured(way, image, n)[0]
-               for name, image in photos(asked.photos, asked.side).items() for way, n in cells(asked.ways, asked.strokes)}
+               for name, image in photos(asked.photos, asked.side).items()
+               for way, n in cells(asked.ways, asked.strokes)}
     if private: print("\n".join(means(private, list(dict.fromkeys(key.split("/")[0] for key in private)))))
     write(asked.out, found, images, asked.ways)
 

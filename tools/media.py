@@ -17,8 +17,9 @@ BIRD = 1099511627790  # the seed of a held-out bird
 if __name__ == "__main__":
     set_threads(1)
     agent = shipped_agent()
+    bird = draw("birds", BIRD, (256, 256)).image
     pictures = {"cat": (data.chelsea(), 300, "a cat in 300 strokes", "chelsea of scikit-image, CC0"),
-                "first_bird": (draw("birds", BIRD, (256, 256)).image, 100, "a bird it had never seen", f"birds, seed {BIRD}")}
+                "first_bird": (bird, 100, "a bird it had never seen", f"birds, seed {BIRD}")}
     for name, (picture, strokes, title, what) in pictures.items():
         painting = paint_with(agent, picture, strokes, title)
         known = painting.provenance | {"picture": what, "command": "python tools/media.py"}
