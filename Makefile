@@ -21,7 +21,7 @@ test: export MPLBACKEND := agg
 test: export OMP_NUM_THREADS := 1
 test: $(READY)  ## run every notebook at its smoke size, then the tests and guards
 	@$(BIN)/python tools/test_notebooks.py
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 sync: $(READY)  ## after editing notebooks: clean them, export the modules, make the README
 	@$(BIN)/python tools/outputs.py

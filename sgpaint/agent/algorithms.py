@@ -98,9 +98,11 @@ class Networks(nn.Module):
         self.online = nn.ModuleDict({name: net for name, net in online.items() if net is not None})
         self.target = copy.deepcopy(self.online).requires_grad_(False).eval()
 
-    def update_targets(self, rate: float) -> None:
-        "Move all target networks (H-11)."
-        soft_update(self.target, self.online, rate)
+    def update_targets(self, rate: float, discriminator_rate: float | None = None) -> None:
+        "Move all target networks (H-11); discriminators with a rate of their own, None: with the same."
+        for name, net in self.online.items():
+            same = discriminator_rate is None or "discriminator" not in name
+            soft_update(self.target[name], net, rate if same else discriminator_rate)  # type: ignore[arg-type]
 
 # %% ../../nbs/agent/08_algorithms.ipynb #ab53ba0d
 @dataclass(frozen=True)
@@ -128,8 +130,12 @@ class Learning:
         Discount of one stroke, in [0, 1]; H: 0.95.
     polyak
         Rate of the soft update of target networks.
+    discriminator_polyak
+        The same of target discriminators, which score the paintings; 1: the discriminator as it is now.
     actor_lr, critic_lr, discriminator_lr
         First and last learning rate.
+    actor_starts
+        Updates before the actor learns; until then its learning rate is 0, and critic and discriminators learn alone.
     lr_schedule
         "linear" from the first to the last, or one "step" at half time (H Table 1).
     max_grad_norm
@@ -157,9 +163,11 @@ class Learning:
     batch: int = 32
     gamma: float = 0.8
     polyak: float = 0.01
+    discriminator_polyak: float = 1.0
     actor_lr: tuple[float, float] = (2e-3, 1e-4)
     critic_lr: tuple[float, float] = (3e-4, 1e-4)
     discriminator_lr: tuple[float, float] = (3e-4, 3e-4)
+    actor_starts: int = 0
     lr_schedule: Literal["linear", "step"] = "linear"
     max_grad_norm: float = 0.05
     bootstrap_next: bool = False
@@ -171,6 +179,7 @@ class Learning:
     def learning_rate(self, name: str, update: int) -> float:
         "The rate of an optimizer, \"actor\", \"critic…\" or a discriminator's, at an update."
         kind = next((k for k in ("actor", "critic") if name.startswith(k)), "discriminator")
+        if kind == "actor" and update < self.actor_starts: return 0.0
         first, last = getattr(self, f"{kind}_lr")
         done = update / self.updates
         return first + (last - first) * done if self.lr_schedule == "linear" else (first if done < 0.5 else last)
@@ -411,7 +420,7 @@ class Algorithm:
             clip = 0.0 if "discriminator" in name else self.learning.max_grad_norm
             norm = optimizer_step(self.optimizers[name], loss, clip, self.average)
             metrics |= {f"{name}_loss": loss.detach(), f"{name}_norm": norm}
-        self.networks.update_targets(self.learning.polyak)
+        self.networks.update_targets(self.learning.polyak, self.learning.discriminator_polyak)
         return metrics
 
     def set_learning_rates(self) -> None:

@@ -76,7 +76,8 @@ class Evaluation(Callback):
         "Evaluate when it is due."
         if not (session.last or session.algorithm.updates % session.config.machine.evaluate_every == 0): return
         session.evaluate()
-        numbers = summarise(session.evaluation) | {name: float(value) for name, value in metrics.items()}
+        errors = {name: x for name, x in summarise(session.evaluation).items() if not name.startswith("planned")}
+        numbers = errors | {name: float(value) for name, value in metrics.items()}
         session.log(numbers | {"cpu_seconds": time.process_time()})
         title = f"{session.held_out.title}: pictures, and paintings after {session.algorithm.updates} updates"
         session.run.picture("held_out", evaluation_sheet(session.evaluation, title))

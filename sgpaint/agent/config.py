@@ -244,6 +244,7 @@ _AT_LEAST |= dict.fromkeys(
     (
         "images",
         "warm_updates",
+        "actor_starts",
         "learning_starts",
         "buffer_episodes",
         "seed",
@@ -348,7 +349,7 @@ class TrainConfig:
         flat = flatten(self)
         for name, least in _AT_LEAST.items():
             if flat[name] < least: yield f"{name}: expected {least} or more, got {flat[name]}"
-        for name in ("gamma", "polyak", "single_level_fraction", "focus_from"):
+        for name in ("gamma", "polyak", "discriminator_polyak", "single_level_fraction", "focus_from"):
             if not 0 <= flat[name] <= 1: yield f"{name}: expected 0 to 1, got {flat[name]}"
         for name in ("actor_lr", "critic_lr", "discriminator_lr"):
             if min(flat[name]) < 0: yield f"{name}: expected rates of 0 or more, got {flat[name]}"
@@ -418,6 +419,9 @@ class TrainConfig:
         if machine.cuda_graphs and collection.noise:
             yield ("cuda_graphs: a recorded step cannot draw numbers on the CPU; set noise=0 or cuda_graphs=False, "
                    f"got {collection.noise}")
+        if machine.cuda_graphs and learning.normalise_rewards and self.discriminators:
+            yield ("cuda_graphs: a recorded update cannot follow the scale of a reward that a discriminator learns; "
+                   "set normalise_rewards=False or cuda_graphs=False")
         renderer = RENDERERS[task.renderer]
         if kind.model_based and not renderer.differentiable:
             yield f"renderer: {learning.algorithm!r} needs a differentiable renderer, got {task.renderer!r}; use 'ddpg'"
@@ -428,8 +432,9 @@ class TrainConfig:
 # %% ../../nbs/agent/09_config.ipynb #5d561b99
 _HUANG = dict(
     images=0, size=128, strokes=200, encoding="huang", network="paper", norm="batch", rewards="wgan",
-    updates=200_000, batch=96, gamma=0.95, polyak=0.001, max_grad_norm=0.0, bootstrap_next=True, previous_canvas=True,
-    normalise_rewards=False, actor_lr=(3e-4, 1e-4), critic_lr=(1e-3, 3e-4), discriminator_lr=(1e-4, 1e-4),
+    updates=200_000, batch=96, gamma=0.95, polyak=0.001, discriminator_polyak=0.001, max_grad_norm=0.0,
+    bootstrap_next=True, previous_canvas=True, normalise_rewards=False,
+    actor_lr=(3e-4, 1e-4), critic_lr=(1e-3, 3e-4), discriminator_lr=(1e-4, 1e-4),
     lr_schedule="step", num_envs=96, lockstep=True, collect_steps=40, collect_every=10, learning_starts=400,
     buffer_episodes=800, evaluate_every=2000, evaluate_images=2000, checkpoint_every=5000)
 _SWAPPED = dict(actor_lr=(1e-3, 3e-4), critic_lr=(3e-4, 1e-4), discriminator_lr=(3e-4, 3e-4))  # C18
@@ -439,9 +444,11 @@ _FAST = dict(precision="bf16", compile=True, cuda_graphs=True, data_on_device=Tr
 _OURS = dict(size=128, strokes=200, bundle=10, images=20_000, updates=50_000, batch=96, num_envs=480,
              evaluate_every=2500, evaluate_images=400, checkpoint_every=5000)
 _DENSE: dict[str, Any] = dict(algorithm="dense", batch=8, actor_lr=(1e-3, 0.0), max_grad_norm=1.0, updates=1000,
-                              evaluate_every=250, joint_steps=20)
+                              num_envs=32, evaluate_every=250, joint_steps=20)
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
+    # an actor that the discriminator can keep up with
+    "wgan": dict(rewards="wgan", actor_lr=(2e-4, 0.0), actor_starts=25, discriminator_lr=(1e-3, 1e-3)),
     # a stroke proposed at every place
     "dense": _DENSE,
     "dense-guided": _DENSE | dict(blend_mode="masked", observe_mask=True, observe_focus=True, foreground_weight=2.0,

@@ -260,7 +260,7 @@ class Session:
 
     def evaluate(self) -> dict[str, Tensor]:
         "Evaluate on the held-out pictures, and tell the callbacks."
-        self.evaluation = self.measure(self.algorithm.select_action)
+        self.evaluation = self.measure(self.algorithm.select_action, self.config.machine.joint_steps if self.last else 0)
         self.callbacks("on_evaluate", self, self.evaluation)
         return self.evaluation
 
@@ -345,11 +345,10 @@ def finish(session: Session) -> dict:
     session.provider.save(run.folder)
     policy = session.algorithm.select_action
     run.picture("growth", growth_sheet(policy, session.env, session.held_out, session.provider, session.device))
-    evaluation = session.evaluation or session.evaluate()
-    joint_steps = session.config.machine.joint_steps
-    if joint_steps: evaluation = evaluation | session.measure(policy, joint_steps)
+    evaluation, joint_steps = session.evaluation or session.evaluate(), session.config.machine.joint_steps
     control = summarise(session.measure(session.untrained_policy(), joint_steps))
-    if joint_steps: run.picture("planned", evaluation_sheet(evaluation | {"canvas": evaluation["planned"]}, session.held_out.title))
+    if "planned" in evaluation:
+        run.picture("planned", evaluation_sheet(evaluation | {"canvas": evaluation["planned"]}, session.held_out.title))
     errors = evaluation["errors"]
     error, flat = errors[:, -1].mean().item(), flat_colour_error(evaluation["target"]).mean().item()
     result = dict(

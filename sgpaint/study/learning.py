@@ -10,7 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from PIL import Image
 from pydantic import Field
@@ -43,12 +43,12 @@ def train_arm(seed: int, folder: Path, **parameters) -> dict:
     """
     started = time.process_time()  # a worker process trains several arms
     run = train(configure(seed=seed, out_dir=str(folder), threads=1, smoke=is_smoke_test(), **parameters))
-    keep = ("held_out_error", "control_held_out_error", "foreground_error", "parts_error", "flat_colour_error",
-            "share_of_flat", "updates", "trained_on")
+    whole = ("flat_colour_error", "share_of_flat", "updates", "trained_on")
+    keep = [name for name in run.result if name in whole or name.endswith("_error")]
     curve = {"x": [row["step"] for row in run.rows], "y": [row["held_out_error"] for row in run.rows]}
     more = {"folder": str(run.folder), "cpu_seconds": time.process_time() - started, "curve": curve,
             "empty_canvas_error": run.result["error_by_step"][0]}
-    return {name: run.result[name] for name in keep if name in run.result} | more
+    return {name: run.result[name] for name in keep} | more
 
 # %% ../../nbs/study/01_learning.ipynb #125c11af
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class StudyConfig:
         auto, real or builtin.
     focus_from : float
         Share of the updates after which the focus reward begins, in [0, 1].
+    preset : str
+        The preset of all arms, "dense" or "small", in a study that does not compare painters.
     presets : list of str
         Names of presets of the config; a study that compares painters trains its arms with each.
     """
@@ -90,6 +92,7 @@ class StudyConfig:
     dataset: str = "birds"
     source: str = "builtin"
     focus_from: float = 0.0
+    preset: Literal["dense", "small"] = "small"
     presets: Annotated[list[str], Field(min_length=1)] = field(default_factory=lambda: ["small"])
 
 

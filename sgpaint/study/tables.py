@@ -269,9 +269,17 @@ class Table:
         One for each arm and quantity.
     source : str
         Where the reported numbers come from, for the heading.
+    unknown : tuple of str
+        Quantities that the data set does not know; a line under the table names them.
     """
     rows: tuple[Row, ...]
     source: str = ""
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        "A sentence about what the data set does not know; empty where it knows everything."
+        return f"not known for these pictures: {', '.join(self.unknown)}" if self.unknown else ""
 
     def cells(self) -> list[list[str]]:
         "The table as lines of text cells; the first line is the heading."
@@ -285,12 +293,14 @@ class Table:
 
     def _repr_markdown_(self) -> str:
         head, *lines = [[c.replace("|", "\\|") for c in line] for line in self.cells()]
-        return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
+        table = "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
+        return f"{table}\n\n{self.note}" if self.note else table
 
     def _repr_html_(self) -> str:
         head, *lines = [[html.escape(c) for c in line] for line in self.cells()]
         body = ["<tr>" + "".join(f"<td>{c}</td>" for c in line) + "</tr>" for line in lines]
-        return f"<table><tr>{''.join(f'<th>{c}</th>' for c in head)}</tr>{''.join(body)}</table>"
+        table = f"<table><tr>{''.join(f'<th>{c}</th>' for c in head)}</tr>{''.join(body)}</table>"
+        return f"{table}<p>{html.escape(self.note)}</p>" if self.note else table
 
     def save(self, path: str | Path) -> None:
         "Write all numbers to a CSV file, not rounded."
@@ -311,7 +321,7 @@ def _write_csv(path, rows):
 
 # %% ../../nbs/study/00_tables.ipynb #d25ddea8
 def summary(results: Results, quantities: Iterable[str], reported: dict[str, dict[str, float]] | None = None,
-            source: str = "", relative_to: str = "") -> Table:
+            source: str = "", relative_to: str = "", optional: Iterable[str] = ()) -> Table:
     """Mean and standard error over seeds of every arm, beside what a paper reports.
 
     Parameters
@@ -326,6 +336,9 @@ def summary(results: Results, quantities: Iterable[str], reported: dict[str, dic
         Which paper, and where in it.
     relative_to : str
         An arm; adds the ratios to it, formed seed by seed.
+    optional : iterable of str
+        Quantities that a data set may not know, such as the error inside parts: where no result has them, the table
+        says so in a line of its own.
 
     Returns
     -------
@@ -346,6 +359,10 @@ def summary(results: Results, quantities: Iterable[str], reported: dict[str, dic
     paper = reported or {}
     if unknown := sorted({*paper, *([relative_to] if relative_to else [])} - {*results}):
         raise StudyError(f"no results for {unknown}; the arms are {list(results)}")
+    quantities = list(quantities)
     if relative_to and len({tuple(by_seed) for by_seed in results.values()}) > 1:
         raise StudyError("ratios need the same seeds in every arm; run the missing ones")
-    return Table(tuple(_row(results, arm, q, paper, relative_to) for q in quantities for arm in results), source)
+    every = [result for by_seed in results.values() for result in by_seed.values()]
+    absent = tuple(q for q in quantities if q in {*optional} and not any(q in result for result in every))
+    known = [q for q in quantities if q not in absent]
+    return Table(tuple(_row(results, arm, q, paper, relative_to) for q in known for arm in results), source, absent)

@@ -31,6 +31,7 @@ UNSEEN = {
     "ghapi": "holds nbdev at versions that start",
     "fastgit": "holds nbdev at versions that start",
     "pytest-timeout": "the timeout in pyproject.toml",
+    "pytest-xdist": "make test runs test files on two cores",
     "jupyterlab": "make lab",
     "setuptools": "builds the editable install",
 }
