@@ -779,21 +779,22 @@ class DenseProposals(Algorithm):
         return (points * min(state.canvas.shape[-2:]) / cell[:, :some]).mean()
 
     def _loss_of_other_rewards(self, before: State, state: WeightedCanvas, strokes: Tensor, expected: Tensor) -> Tensor:
-        """Minus what some of the proposals earn, each rendered alone in the colour of least squares, in standard deviations;
-        the expected gain is taught the logarithm of its order (softplus)."""
+        """Minus what some of the proposals, and their corrections by the second network, earn, each rendered alone in the
+        colour of least squares, in standard deviations; the expected gain is taught its order (the logarithm of softplus)."""
         some = min(_RENDERED, strokes.shape[1])
         chosen = torch.cat([torch.arange(some - some // 3), torch.arange(strokes.shape[1] - some // 3, strokes.shape[1])])
         strokes, expected = strokes[:, chosen], expected[:, chosen]
-        _, colour = differentiable_gains(state, strokes)
-        strokes = torch.cat([strokes[..., :-3], colour], -1)
-        rows = torch.arange(len(strokes)).repeat_interleave(some)
+        strokes = _coloured(strokes, stroke_gains(state, strokes)[1])
+        corrected = self._actor.refiner(state, strokes.detach())
+        strokes = torch.cat([strokes, _coloured(corrected, stroke_gains(state, corrected)[1])], 1)
+        rows = torch.arange(len(strokes)).repeat_interleave(2 * some)
         many = before[rows.to(before.canvas.device)]
         mask = None if state.mask is None else stroke_masks(state.mask[rows], (0,), state.blend_mode)
         painted = limit_opacity(strokes, state.opacity).flatten(0, 1)[:, None]
         after = paint(many.canvas, painted, stroke_masks=mask, renderer=self.env.renderer)
-        reward = self.env.rewards.reward(many.canvas, after, many.target, many.guidance).view(len(strokes), some)
+        reward = self.env.rewards.reward(many.canvas, after, many.target, many.guidance).view(len(strokes), 2 * some)
         scale = reward.detach().std().clamp_min(1e-6)
-        share = F.softplus(2 * (reward.detach() / scale)).log()
+        share = F.softplus(2 * (reward.detach()[:, :some] / scale)).log()
         return self.options.expected_weight * F.smooth_l1_loss(expected, share) - (reward / scale).mean()
 
 
