@@ -141,7 +141,7 @@ def shipped_agent(name: str = "dense") -> Agent:
 
 # %% ../../nbs/agent/14_trained.ipynb #3d804fc1
 SIDES = (128, 256)  # pixels of the shorter side of the working copy, for few strokes and for many
-SIDE_STROKES = 128  # from so many strokes on it grows with their square root
+SIDE_STROKES = 200  # from so many strokes on it grows with their square root
 
 
 def observed_size(
@@ -157,8 +157,8 @@ def observed_size(
             raise ValueError(f"side: this agent observes squares of {trained} pixels only, got {side}; leave it out")
         return trained, trained
     if side is None:
-        grown = min(SIDES[1], round(SIDES[0] * max(1.0, math.sqrt(strokes / SIDE_STROKES))))
-        side = max(trained, min(grown, *size))
+        side = max(trained, min(SIDES[0], *size))
+        side = max(side, min(SIDES[1], round(side * math.sqrt(strokes / SIDE_STROKES))))
     scale = min(side / min(size), math.sqrt(4 * side**2 / (size[0] * size[1])))  # a panorama has a narrow copy
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

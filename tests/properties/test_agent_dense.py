@@ -14,6 +14,7 @@ from sgpaint.agent.rewards import L2, Adversarial, WeightedSum
 from sgpaint.agent.trained import load_agent, paint_polished, paint_with
 from sgpaint.agent.training import train
 from sgpaint.guide.guidance import Guidance
+from sgpaint.lab.config import ConfigError
 from sgpaint.stroke import native
 from sgpaint.stroke.blend import limit_opacity, paint
 from sgpaint.stroke.exact import alpha as stroke_alpha
@@ -256,6 +257,24 @@ def test_a_reward_that_is_no_squared_error_teaches_by_rendering():
     assert any("heads" in name and not torch.equal(p, before[name]) for name, p in after.items())
 
 
+@pytest.mark.parametrize("given, sentence", [
+    ({"options": {"hiden": 1}}, "options: hiden: unknown parameter; did you mean 'hidden'"),
+    ({"options": {"hidden": 0}}, "options: hidden: expected greater than or equal to 1"),
+    ({"options": {"choice": "best"}}, "options: choice: expected"),
+    ({"gamma": 0.95}, "gamma: algorithm 'dense' does not use it"),
+    ({"preset": "small", "options": {"hidden": 1}}, "options: hidden: unknown parameter"),
+])
+def test_an_option_that_means_nothing_is_refused(given, sentence):
+    with pytest.raises(ConfigError, match=sentence): configure(**{"preset": "dense"} | given)
+
+
+def test_it_observes_weights_only_where_errors_count_differently():
+    def observed(**given): return build_env(configure(**{"preset": "dense"} | given)).observes
+    assert observed() == observed(rewards={"l2": 3.0}) == () and observed(foreground_weight=1.0) == ("weight",)
+    assert observed(rewards="wgan") == () and observed(preset="guided") == ("mask", "focus")
+    assert observed(preset="dense-guided") == ("mask", "focus", "weight")
+
+
 def test_it_keeps_the_protocol(): check_algorithm(ALGORITHMS["dense"], updates=20)
 
 
@@ -273,6 +292,10 @@ def test_a_run_trains_goes_on_bit_for_bit_and_paints(tmp_path):
     def run(name, **how): return train(config, say=lambda line: None, out_dir=str(tmp_path / name), **how)
     whole, stopped = run("whole"), run("parts", minutes=1e-9)
     assert not stopped.result and whole.result["held_out_error"] < 0.2
+    assert whole.result["planned_error"] < whole.result["held_out_error"]
+    assert whole.result["control_planned_error"] < whole.result["control_held_out_error"] < 0.5
+    pictures = {path.name for path in (whole.folder / "pictures").iterdir()}
+    assert pictures >= {"planned.png", "held_out.png", "growth.png"}
     agent, other = load_agent(whole.folder), load_agent(run("parts").folder)
     pairs = zip(agent.actor.state_dict().values(), other.actor.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
