@@ -33,7 +33,6 @@ ARMS: dict[str, dict] = {
     "expert iteration": {"options": {"imitate": 0.1}},
     "half the widths": {"options": {"widths": [16, 24, 32, 48], "hidden": 128}},
     "twice the widths": {"options": {"widths": [48, 96, 128, 192], "hidden": 512}},
-    "one proposal a place": {"options": {"turns": [1, 1, 1, 1, 1]}},
     "all built-in scenes": {"dataset": "scenes", "images": 12000},
 }
 SEARCHES: dict[str, dict] = {  # fields of Search
