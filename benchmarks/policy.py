@@ -26,7 +26,7 @@ from sgpaint.stroke.blend import paint
 HERE = Path(__file__).resolve().parent
 RUNS, OUT = HERE.parent / "runs" / "policy", HERE / "policy.json"
 BIRDS = {"dataset": "birds", "source": "builtin"}
-SECONDS = 45  # of one core, for the updates of an arm
+SECONDS = 30  # of one core, for the updates of an arm
 ARMS: dict[str, dict] = {
     "default": {},
     "no second network": {"options": {"passes": 0, "refine": 0}},
@@ -90,7 +90,7 @@ def train_arms(seeds: list[int]) -> None:
             updates = first["updates"] if first else max(25, round(SECONDS / cost(changes)))
             folder = RUNS / name.replace(", ", "-").replace(" ", "-")
             config = configure("dense", **BIRDS | changes, updates=updates, seed=seed, threads=1, joint_steps=0,
-                               evaluate_every=updates, out_dir=str(folder))
+                               evaluate_every=updates, evaluate_images=16, out_dir=str(folder))
             run = train(config, say=lambda line: None)
             target = held_out(64)
             with torch.no_grad(): canvas = load_agent(run.folder).actor.paint(target)[1]
