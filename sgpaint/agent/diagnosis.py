@@ -24,7 +24,7 @@ from ..lab.chart import COLOURS, DASHES, Chart
 from ..lab.measure import mse
 from ..scene.loading import SceneSet
 from ..search.descend import learning_rates
-from ..stroke.blend import blank, paint
+from ..stroke.blend import blank, limit_opacity, paint
 from ..stroke.painting import Painting
 from ..stroke.primitive import Primitive, radius_px
 from ..stroke.primitive import primitive as find_primitive
@@ -60,7 +60,8 @@ def polish_bundle(env: PaintingEnv, state: State, strokes: Tensor, steps: int = 
     if not RENDERERS.find(env.renderer).differentiable:
         raise ValueError(f"polish_bundle: expected a differentiable renderer, got {env.renderer!r}")
     kind, masks = find_primitive(env.primitive), env.stroke_masks(state)
-    rates, (low, high) = learning_rates(kind), kind.bounds()
+    rates = learning_rates(kind)
+    low, high = (limit_opacity(bound[None], env.opacity, kind)[0] for bound in kind.bounds())  # the preset's range
 
     def error(moved: Tensor) -> Tensor:
         return mse(paint(state.canvas, moved, kind, stroke_masks=masks, renderer=env.renderer), state.target)
