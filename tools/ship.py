@@ -14,7 +14,8 @@ from sgpaint.lab.run import save_json
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "sgpaint/agent/weights"
 KEPT = ("trained_on", "held_out_on", "pictures", "held_out_error", "foreground_error", "parts_error",
-        "flat_colour_error", "updates", "parameters", "machine")
+        "planned_error", "control_held_out_error", "control_planned_error", "flat_colour_error", "updates",
+        "parameters", "machine")
 MOST = 16_000_000  # bytes of a file of weights
 
 
@@ -25,7 +26,8 @@ def ship(run: Path, folder: Path, how: str) -> None:
     half = {key: value.half() if value.is_floating_point() else value for key, value in saved["actor"].items()}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    checkpoint.save(folder / "agent", {"actor": half, "config": portable(load_agent(run).config)}, most=MOST)
+    checkpoint.save(folder / "agent", {"actor": half, "scales": saved["scales"],
+                                         "config": portable(load_agent(run).config)}, most=MOST)
     shutil.copy(run / "metrics.csv", folder / "metrics.csv")
     agent = load_agent(folder)
     scenes = load_scenes(agent.config)[1]

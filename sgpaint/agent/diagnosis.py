@@ -86,7 +86,9 @@ Course = Sequence[tuple[State, Tensor, State]]  # of each step: the state before
 
 
 @torch.no_grad()
-def episode(agent: Agent, targets: Tensor, guidance: InstanceGuidance | None = None) -> Iterator[tuple[State, Tensor, State]]:
+def episode(
+    agent: Agent, targets: Tensor, guidance: InstanceGuidance | None = None
+) -> Iterator[tuple[State, Tensor, State]]:
     "Each step of the agent's painting: the state before, the strokes (B, bundle, P), and the state after."
     env = agent.env
     canvas = blank(len(targets), (targets.shape[2], targets.shape[3]), env.background, targets.device)
@@ -126,7 +128,9 @@ def bundle_gains(env: PaintingEnv, course: Course, at: int = 5, steps: int = 30)
     return {"step": chosen} | {name: torch.stack(values) for name, values in rows.items()}
 
 # %% ../../nbs/agent/17_diagnosis.ipynb #e14965c3
-def stroke_shapes(strokes: Tensor, primitive: str | Primitive = "bezier", size: tuple[int, int] = (64, 64)) -> dict[str, Tensor]:
+def stroke_shapes(
+    strokes: Tensor, primitive: str | Primitive = "bezier", size: tuple[int, int] = (64, 64)
+) -> dict[str, Tensor]:
     """Place, length, angle, radius and opacity of strokes.
 
     Parameters
@@ -442,6 +446,11 @@ def diagnosis_table(found: Mapping[str, Diagnosis]) -> str:
     ----------
     found
         Name of the painter to its diagnosis; 1 or more.
+
+    Returns
+    -------
+    str
+        A table with a column for each painter; – where nothing was measured.
     """
     numbers = {name: diagnosis.numbers() for name, diagnosis in found.items()}
     lines = ["| | " + " | ".join(found) + " |", "| --- " * (1 + len(found)) + "|"]
@@ -458,6 +467,11 @@ def diagnosis_chart(found: Mapping[str, Diagnosis]) -> Chart:
     ----------
     found
         Name of the painter to its diagnosis, 1 to 8 of them.
+
+    Returns
+    -------
+    Chart
+        Four panels; one stays empty where no painter has what it shows.
     """
     if not 1 <= len(found) <= len(COLOURS):
         raise ValueError(f"diagnosis_chart: expected 1 to {len(COLOURS)} painters, got {len(found)}")

@@ -14,6 +14,7 @@ from sgpaint.agent.rewards import L2, Adversarial, WeightedSum
 from sgpaint.agent.trained import load_agent, paint_polished, paint_with
 from sgpaint.agent.training import train
 from sgpaint.guide.guidance import Guidance
+from sgpaint.lab.config import ConfigError
 from sgpaint.stroke import native
 from sgpaint.stroke.blend import limit_opacity, paint
 from sgpaint.stroke.exact import alpha as stroke_alpha
@@ -228,11 +229,21 @@ def test_strokes_that_are_chosen_apart_hardly_overlap_where_that_is_possible():
     assert len(choose_apart(state, strokes[:, :3], torch.rand(1, 3), 3)[0].unique(dim=0)) == 3
 
 
-@pytest.mark.parametrize("choice", ["apart", "expected"])
-def test_every_choice_paints_legal_strokes(choice):
-    strokes, _ = small_actor().with_search(choice=choice).paint(some_canvases().target, 10)
+@pytest.mark.parametrize("search", [{"choice": "apart"}, {"choice": "expected"}, {"ahead": 3}, {"bundle_steps": 3}])
+def test_every_search_paints_legal_strokes(search):
+    target = some_canvases().target
+    strokes, canvas = small_actor().with_search(**search).paint(target, 10)
     assert strokes.shape == (2, 10, 13)
     check_strokes(strokes)
+    torch.testing.assert_close(paint(torch.zeros_like(canvas), strokes), canvas)
+
+
+def test_looking_further_and_improving_a_bundle_never_costs_where_it_was_looked():
+    state = some_canvases()
+    actor = small_actor()
+    assert (actor.with_search(bundle_steps=4).act(state)[1].error() <= actor.act(state)[1].error() + 1e-3).all()
+    near, far = actor.act(state)[1], actor.with_search(ahead=3).act(state)[1]
+    assert (actor.act(near)[1].error() >= actor.act(far)[1].error() - 1e-3).all()
 
 
 @pytest.mark.parametrize("options", [{"imitate": 0.1}, {"passes": 0}, {"random": 0}, {"random_weight": 1.0}])
@@ -256,6 +267,24 @@ def test_a_reward_that_is_no_squared_error_teaches_by_rendering():
     assert any("heads" in name and not torch.equal(p, before[name]) for name, p in after.items())
 
 
+@pytest.mark.parametrize("given, sentence", [
+    ({"options": {"hiden": 1}}, "options: hiden: unknown parameter; did you mean 'hidden'"),
+    ({"options": {"hidden": 0}}, "options: hidden: expected greater than or equal to 1"),
+    ({"options": {"choice": "best"}}, "options: choice: expected"),
+    ({"gamma": 0.95}, "gamma: algorithm 'dense' does not use it"),
+    ({"preset": "small", "options": {"hidden": 1}}, "options: hidden: unknown parameter"),
+])
+def test_an_option_that_means_nothing_is_refused(given, sentence):
+    with pytest.raises(ConfigError, match=sentence): configure(**{"preset": "dense"} | given)
+
+
+def test_it_observes_weights_only_where_errors_count_differently():
+    def observed(**given): return build_env(configure(**{"preset": "dense"} | given)).observes
+    assert observed() == observed(rewards={"l2": 3.0}) == () and observed(foreground_weight=1.0) == ("weight",)
+    assert observed(rewards="wgan") == () and observed(preset="guided") == ("mask", "focus")
+    assert observed(preset="dense-guided") == ("mask", "focus", "weight")
+
+
 def test_it_keeps_the_protocol(): check_algorithm(ALGORITHMS["dense"], updates=20)
 
 
@@ -273,6 +302,10 @@ def test_a_run_trains_goes_on_bit_for_bit_and_paints(tmp_path):
     def run(name, **how): return train(config, say=lambda line: None, out_dir=str(tmp_path / name), **how)
     whole, stopped = run("whole"), run("parts", minutes=1e-9)
     assert not stopped.result and whole.result["held_out_error"] < 0.2
+    assert whole.result["planned_error"] < whole.result["held_out_error"]
+    assert whole.result["control_planned_error"] < whole.result["control_held_out_error"] < 0.5
+    pictures = {path.name for path in (whole.folder / "pictures").iterdir()}
+    assert pictures >= {"planned.png", "held_out.png", "growth.png"}
     agent, other = load_agent(whole.folder), load_agent(run("parts").folder)
     pairs = zip(agent.actor.state_dict().values(), other.actor.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
