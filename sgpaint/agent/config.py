@@ -467,8 +467,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 # %% ../../nbs/agent/09_config.ipynb #ba7c9269
-_SMOKE = dict(size=32, images=16, updates=3, warm_updates=1, batch=4, num_envs=4, collect_steps=1, collect_every=1,
-              learning_starts=2, evaluate_every=3, evaluate_images=4, checkpoint_every=2, threads=1)
+_SMOKE = dict(size=32, images=16, updates=3, warm_updates=1, actor_starts=0, batch=4, num_envs=4, collect_steps=1,
+              collect_every=1, learning_starts=2, evaluate_every=3, evaluate_images=4, checkpoint_every=2, threads=1)
 
 
 def _named(registry: Registry[Any], item: Any) -> Any:

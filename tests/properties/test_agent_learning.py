@@ -191,6 +191,26 @@ def test_an_update_in_bf16_on_a_cpu_is_the_update_rounded(preset):
     torch.testing.assert_close(losses[1], losses[0], rtol=0.2, atol=0.05)
 
 
+def test_an_actor_that_starts_later_rests_while_the_others_learn():
+    config = replace_options(configure("wgan", smoke=True, device="cpu"), actor_starts=2)
+    session = Session(config)
+    online, target = session.algorithm.networks.online, session.algorithm.networks.target
+    first = {name: values(net) for name, net in online.items()}
+    for update in (1, 2, 3):
+        session.prepare()
+        session.algorithm.update(session.next_batch())
+        assert same(first["actor"], values(online["actor"])) == (update <= 2)
+        assert not same(first["critic"], values(online["critic"]))
+        for key, x in target["discriminator"].state_dict().items():  # it scores as it is now
+            torch.testing.assert_close(x, online["discriminator"].state_dict()[key], rtol=1e-6, atol=1e-8)
+
+
+def test_what_a_recorded_update_cannot_follow_is_refused():
+    configure(cuda_graphs=True)
+    configure("wgan", cuda_graphs=True, normalise_rewards=False)
+    with pytest.raises(ConfigError, match="cannot follow the scale"): configure("wgan", cuda_graphs=True)
+
+
 def test_the_scale_of_a_learned_reward_follows_its_discriminator():
     "The discriminator's scores grow a thousandfold: the rewards that the agent learns from do not."
     session = smallest("small", rewards="wgan")
