@@ -26,7 +26,6 @@ from sgpaint.agent.environment import PaintingEnv
 from sgpaint.agent.trained import Agent, paint_many, paint_with
 from sgpaint.lab.measure import mse
 from sgpaint.scene.loading import load
-from sgpaint.stroke.blend import limit_opacity, paint
 from sgpaint.stroke.primitive import PRIMITIVES, random_strokes
 
 
@@ -120,10 +119,10 @@ def test_adam_never_loses_and_steps_help(env):
     strokes = env.decode(env.action_space.sample(4, torch.Generator().manual_seed(1)))
     same, first = polish_bundle(env, state, strokes, steps=0)
     torch.testing.assert_close(same, strokes)
-    torch.testing.assert_close(first, mse(paint(state.canvas, strokes, env.primitive), state.target))
+    torch.testing.assert_close(first, mse(env.draw(state, strokes), state.target))
     better, least = polish_bundle(env, state, strokes, steps=8)
     assert (least <= first).all() and least.sum() < 0.98 * first.sum()
-    low, high = (limit_opacity(x[None], env.opacity, env.primitive)[0] for x in PRIMITIVES[env.primitive].bounds())
+    low, high = PRIMITIVES[env.primitive].bounds()
     assert ((better >= low) & (better <= high)).all()
 
 
