@@ -18,13 +18,15 @@ from sgpaint.scene.loading import load
 set_threads(1)
 count = int(sys.argv[1]) if len(sys.argv) > 1 else 64
 dense, small = shipped_agent("dense"), shipped_agent("small")
-control = replace(dense, actor=dense.actor.untrained())
+control, shapes = (replace(dense, actor=dense.actor.untrained(spread=spread)) for spread in (1, 10))
 ways = {
     "small": lambda target: paint_many(small, target),
     "dense": lambda target: paint_many(dense, target),
     "dense, untrained": lambda target: paint_many(control, target),
+    "random shapes": lambda target: paint_many(shapes, target),
     "dense + 20 joint steps": lambda target: dense.actor.paint(target, joint=20)[1],
     "dense, untrained + 20 joint steps": lambda target: control.actor.paint(target, joint=20)[1],
+    "random shapes + 20 joint steps": lambda target: shapes.actor.paint(target, joint=20)[1],
 }
 rows: list[torch.Tensor] = []
 print("| scenes | " + " | ".join(ways) + " |")

@@ -187,7 +187,8 @@ class Machine:
     evaluate_every, evaluate_images
         Updates between two evaluations, and held-out pictures in each.
     joint_steps
-        Gradient steps on all strokes of a finished painting together, in the last evaluation; measured beside the policy alone.
+        Gradient steps on all strokes of a finished painting together, in the last evaluation; measured beside the
+        policy alone.
     checkpoint_every, checkpoint_minutes
         A checkpoint after so many updates, and after so many minutes (with one process); 0: not by that.
     callbacks
@@ -382,10 +383,13 @@ class TrainConfig:
         )
         kind = ALGORITHMS[learning.algorithm]
         try: kind.options_of(learning)
-        except ConfigError as error: yield f"options: {str(error).splitlines()[1].lstrip(' -')} (of algorithm {learning.algorithm!r})"
+        except ConfigError as error:
+            sentence = str(error).splitlines()[1].lstrip(" -")
+            yield f"options: {sentence} (of algorithm {learning.algorithm!r})"
         for name in kind.unused:
             value = getattr(learning, name)
-            if value != getattr(Learning(), name): yield f"{name}: algorithm {learning.algorithm!r} does not use it, got {value!r}; leave it out"
+            if value != getattr(Learning(), name):
+                yield f"{name}: algorithm {learning.algorithm!r} does not use it, got {value!r}; leave it out"
         if task.bundle > 0 and task.strokes % task.bundle:
             yield f"strokes: expected a multiple of bundle ({task.bundle}), got {task.strokes}"
         if task.size % 32: yield f"size: expected a multiple of 32, got {task.size}"

@@ -435,11 +435,15 @@ class DenseActor(nn.Module):
         made.search = replace(self.search, **changes)
         return made
 
-    def untrained(self, seed: int = 0) -> "DenseActor":
-        "The control: an actor with the same search whose networks learned nothing."
+    def untrained(self, seed: int = 0, spread: float = 1.0) -> "DenseActor":
+        """The control: an actor with the same search whose networks learned nothing. Fresh networks propose strokes that are
+        all alike; the outputs of the first one are multiplied by `spread`, and with 10 they are random shapes, which give
+        the search more to choose among."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = type(self)(*self._arguments)
+        with torch.no_grad():
+            for head in made.heads: head.out.weight.mul_(spread)  # type: ignore[union-attr, operator]
         made.search, made.opacity = self.search, self.opacity
         return made.to(next(self.parameters()).device).train(self.training)
 

@@ -70,7 +70,8 @@ def evaluate(policy: Callable[[State], Tensor], env: PaintingEnv, scenes: SceneS
     if not planned: return found
     found |= {"planned": torch.cat(planned), "planned_error": mse(torch.cat(planned), targets)}
     if known is None: return found
-    return found | {f"planned_{name}": error for name, error in object_errors(found["planned"], targets, known, rows).items()}
+    objects = object_errors(found["planned"], targets, known, rows)
+    return found | {f"planned_{name}": error for name, error in objects.items()}
 
 
 def object_errors(canvas: Tensor, target: Tensor, guidance: GuidanceSet, rows: Tensor) -> dict[str, Tensor]:

@@ -254,7 +254,7 @@ def error_weights(term: RewardTerm, target: Tensor, guidance: Guidance | None = 
     >>> error_weights(L2(), torch.rand(1, 3, 2, 2)).flatten().mul(12).round(decimals=4).tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    if not term.squared: raise ValueError(f"error_weights: expected a sum of squared errors, got the term {term.name!r}")
+    if not term.squared: raise ValueError(f"error_weights: expected a sum of squared errors, got {term.name!r}")
     with torch.enable_grad():
         canvas = (target.detach() + 1).requires_grad_()
         slope, = torch.autograd.grad(term.distance(canvas, target.detach(), guidance).sum(), canvas)

@@ -197,7 +197,7 @@ def _prepared(agent: Agent, strokes: int, opacity: str | None) -> Agent:
     env = replace(env, strokes=math.ceil(strokes / env.bundle) * env.bundle, opacity=opacity or env.opacity)
     if hasattr(actor, "opacity") and actor.opacity != env.opacity:
         actor = copy.copy(actor)  # the same weights
-        setattr(actor, "opacity", env.opacity)  # noqa: B010 (a module's attributes are tensors for the checker of types)
+        setattr(actor, "opacity", env.opacity)  # noqa: B010 (to mypy a module's attributes are tensors)
     return replace(agent, env=env, actor=actor)
 
 

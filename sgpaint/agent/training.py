@@ -260,7 +260,8 @@ class Session:
 
     def evaluate(self) -> dict[str, Tensor]:
         "Evaluate on the held-out pictures, and tell the callbacks."
-        self.evaluation = self.measure(self.algorithm.select_action, self.config.machine.joint_steps if self.last else 0)
+        joint_steps = self.config.machine.joint_steps if self.last else 0
+        self.evaluation = self.measure(self.algorithm.select_action, joint_steps)
         self.callbacks("on_evaluate", self, self.evaluation)
         return self.evaluation
 
@@ -274,7 +275,8 @@ class Session:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.machine.seed + 1)
             networks = type(own).build_networks(self.env, self.config.learning, self.config.discriminators)
-        control = type(own)(self.env, networks.to(self.device), self.config.learning, aligned=own.aligned, autocast=own.autocast)
+        control = type(own)(self.env, networks.to(self.device), self.config.learning, aligned=own.aligned,
+                            autocast=own.autocast)
         return control.select_action
 
     def log(self, numbers: dict[str, float]) -> None:
