@@ -140,7 +140,9 @@ def pictures_of(found: dict[str, dict], images: dict[str, Tensor], ways: list[st
     shown, labels, ways = [], [], [way for way in ways if way in SHOWN]
     for picture, image in images.items():
         shown, labels = [*shown, square(image)], [*labels, picture]
-        for way, n in cells(ways, [SHEET]):
+        for way in ways:
+            counts = COUNTS.get(way, [SHEET])
+            n = SHEET if SHEET in counts else counts[0]
             row = found.get(key := f"{picture}/{way}/{n}")
             where = kept(key, min(image.shape[1:]))
             if not row or not where.exists(): return print(f"no sheet: {key} is missing; remove board.json")

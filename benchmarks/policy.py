@@ -43,6 +43,8 @@ SEARCHES: dict[str, dict] = {  # fields of Search
     "choose": {},
     "choose, no second network": {"refine": 0},
     "choose, 48 kept, 5 passes": {"kept": 48, "refine": 5},
+    "choose, two-step look-ahead among 3 bundles": {"ahead": 3},
+    "choose, 5 joint steps on each bundle": {"bundle_steps": 5},
     "all rendered": {"measured": 10_000},
     "choose after 3 steps": {"steps": 3},
     "choose after 8 steps": {"steps": 8},

@@ -3,8 +3,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sgpaint import __version__
+
+if TYPE_CHECKING:
+    from sgpaint.stroke.painting import Painting
 
 # What `--help` says, without importing the modules that know; a test compares them.
 FORMATS = (".svg", ".png", ".gif", ".webp", ".mp4", ".csv", ".json", ".html")
@@ -62,6 +66,9 @@ def _arguments() -> argparse.ArgumentParser:
     paint.add_argument("--loss", default="l2", help=f"what a good painting is: {', '.join(LOSSES)}; default l2")
     paint.add_argument("--divide", type=int, default=1, help="paint k times k cells, each as a picture of its own")
     paint.add_argument("--seed", type=int, default=0, help="of the random numbers; default 0")
+    learned = paint.add_argument_group("by a trained agent")
+    learned.add_argument("--agent", default="", help="an agent of the package, dense or small, or the folder of a run")
+    learned.add_argument("--joint-steps", type=int, default=0, help="steps of gradient on all its strokes; default 0")
     rules = paint.add_argument_group("constraints on the strokes")
     rules.add_argument("--palette", default="", help='the only colours: "#112233, #ddeeff, tomato"')
     rules.add_argument("--grey", action="store_true", help="no colours")
@@ -90,19 +97,41 @@ def _check_output(path: Path, picture: Path, size: int | None) -> None:
 def _paint(given: argparse.Namespace) -> Path:
     "`sgpaint paint`: the file that was written."
     _check_output(given.output, given.picture, given.size)
-    from sgpaint.agent.paint import paint
     from sgpaint.export.files import export
+    painting = _by_agent(given) if given.agent else _by_search(given)
+    shorter = given.size and given.size / min(painting.size)
+    size = {} if not shorter else {"size": tuple(max(1, round(side * shorter)) for side in painting.size)}
+    return export(painting, given.output, **size)
+
+
+def _by_search(given: argparse.Namespace) -> "Painting":
+    "A painting by gradient, without an agent."
+    from sgpaint.agent.paint import paint
     from sgpaint.scene.picture import open_mask
     from sgpaint.search.objective import Constraints
     width = {} if given.min_width is None else {"min_width": given.min_width}
     constraints = Constraints(parse_palette(given.palette), given.grey, given.opaque, **width)
     masks = None if given.mask is None else open_mask(given.mask)
-    painting = paint(given.picture, given.strokes, given.budget, masks, given.seed, primitive=given.primitive,
-                     background=parse_colour(given.background), constraints=constraints,
-                     divide=given.divide, loss=given.loss)
-    shorter = given.size and given.size / min(painting.size)
-    size = {} if not shorter else {"size": tuple(max(1, round(side * shorter)) for side in painting.size)}
-    return export(painting, given.output, **size)
+    if given.joint_steps: raise ValueError("joint-steps: expected --agent beside it; without one, choose a --budget")
+    return paint(given.picture, given.strokes, given.budget, masks, given.seed, primitive=given.primitive,
+                 background=parse_colour(given.background), constraints=constraints,
+                 divide=given.divide, loss=given.loss)
+
+
+def _by_agent(given: argparse.Namespace) -> "Painting":
+    "A painting by a trained agent; what only the search understands is refused."
+    from sgpaint.agent.trained import SHIPPED, load_agent, paint_with, shipped_agent
+    from sgpaint.scene.picture import open_mask
+    usual = _arguments().parse_args(["paint", "x", "-o", "x"])
+    for name in ("budget", "seed", "primitive", "background", "loss", "palette", "grey", "min_width"):
+        if getattr(given, name) != getattr(usual, name):
+            word = name.replace("_", "-")
+            raise ValueError(f"{word}: an agent paints as it was trained; leave it out, or leave --agent out")
+    known = (SHIPPED / given.agent / "agent").is_dir()
+    agent = shipped_agent(given.agent) if known else load_agent(given.agent)
+    masks = None if given.mask is None else open_mask(given.mask)
+    return paint_with(agent, given.picture, given.strokes, given.picture.stem, masks, divide=given.divide,
+                      opacity="opaque" if given.opaque else None, joint_steps=given.joint_steps)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -59,6 +59,11 @@ class Search:
         How the bundle is chosen. "sequential": by exact gain, measured anew after each stroke. "apart": by exact gain,
         measured once, strokes that hardly overlap. "expected": by the gain that the network expects, strokes that hardly
         overlap; then nothing is searched.
+    ahead
+        More than 1, with the sequential choice: so many bundles, which begin with different strokes, are followed by their
+        best next bundle, and the one is painted that ends with the smallest error (two-step look-ahead).
+    bundle_steps
+        Adam steps on the strokes of the chosen bundle together (searched).
     """
 
     measured: int = 96
@@ -66,6 +71,8 @@ class Search:
     refine: int = 3
     steps: int = 0
     choice: Literal["sequential", "apart", "expected"] = "sequential"
+    ahead: int = 1
+    bundle_steps: int = 0
 
 
 GEOMETRY = 10  # numbers of a stroke before its colour: three points, two radii, two opacities
@@ -538,10 +545,31 @@ class DenseActor(nn.Module):
 
     def _choose(self, state: WeightedCanvas, count: int) -> tuple[Tensor, WeightedCanvas]:
         "`count` strokes on one level, and the canvases after them."
-        strokes, value = self.candidates(state)
-        if self.search.choice == "sequential": return choose_bundle(state, strokes, value, count, self.search.kept)
-        chosen = choose_apart(state, strokes, value, count)
+        search, (strokes, value) = self.search, self.candidates(state)
+        if search.choice != "sequential": chosen = choose_apart(state, strokes, value, count)
+        elif search.ahead > 1: chosen = self._look_ahead(state, strokes, value, count)
+        else: chosen = choose_bundle(state, strokes, value, count, search.kept)[0]
+        after = state.after(chosen)
+        if not search.bundle_steps: return chosen, after
+        confine = None if state.mask is None else stroke_masks(state.mask, (0,) * count, state.blend_mode)
+        better = optimize_jointly(state.canvas, state.target, chosen, search.bundle_steps, weight=state.weight,
+                                  renderer=state.renderer, confine=confine, opacity=state.opacity)
+        gained = (state.after(better).error() < after.error())[:, None, None]
+        chosen = torch.where(gained, better, chosen)
         return chosen, state.after(chosen)
+
+    def _look_ahead(self, state: WeightedCanvas, strokes: Tensor, gain: Tensor, count: int) -> Tensor:
+        "The bundle (B, count, 13) that ends with the smallest error after its best next bundle, out of `ahead` ones."
+        kept, first = self.search.kept, gain.topk(min(self.search.ahead, gain.shape[1]), 1).indices
+        bundles: list[Tensor] = []
+        errors: list[Tensor] = []
+        for one in first.split(1, 1):
+            forced = gain.scatter(1, one, gain.amax(1, keepdim=True) + 1)  # so that this stroke is chosen first
+            bundle, after = choose_bundle(state, strokes, forced, count, kept)
+            bundles.append(bundle)
+            errors.append(choose_bundle(after, *self.candidates(after), self.bundle, kept)[1].error())
+        best = torch.stack(errors, 1).argmin(1, keepdim=True)
+        return _pick(torch.stack(bundles, 1).flatten(2), best)[:, 0].unflatten(1, (count, -1))
 
     def forward(self, observation: Tensor) -> Tensor:
         "Observations (B, channels, H, W) to actions (B, bundle · 13) in the encoding `absolute`; without gradient."
@@ -601,7 +629,7 @@ class DenseOptions:
         Proposals at a place, of cells of 4, 8, 16, 32 and 64 pixels.
     hidden
         Width of the second network.
-    measured, kept, refine, steps, choice
+    measured, kept, refine, steps, choice, ahead, bundle_steps
         The search, see `Search`.
     best, random
         Proposals of each picture that are rendered in an update: those of largest expected gain, and others by chance.
@@ -625,6 +653,8 @@ class DenseOptions:
     refine: Annotated[int, Field(ge=0)] = 3
     steps: Annotated[int, Field(ge=0)] = 0
     choice: Literal["sequential", "apart", "expected"] = "sequential"
+    ahead: Annotated[int, Field(ge=1)] = 1
+    bundle_steps: Annotated[int, Field(ge=0)] = 0
     best: Annotated[int, Field(ge=1)] = 40
     random: Annotated[int, Field(ge=0)] = 20
     refined: Annotated[int, Field(ge=1)] = 24
@@ -637,7 +667,7 @@ class DenseOptions:
     @property
     def search(self) -> Search:
         "The part of the options that is search."
-        return Search(self.measured, self.kept, self.refine, self.steps, self.choice)
+        return Search(self.measured, self.kept, self.refine, self.steps, self.choice, self.ahead, self.bundle_steps)
 
 
 @ALGORITHMS.register("dense")
@@ -749,21 +779,22 @@ class DenseProposals(Algorithm):
         return (points * min(state.canvas.shape[-2:]) / cell[:, :some]).mean()
 
     def _loss_of_other_rewards(self, before: State, state: WeightedCanvas, strokes: Tensor, expected: Tensor) -> Tensor:
-        """Minus what some of the proposals earn, each rendered alone in the colour of least squares, in standard deviations;
-        the expected gain is taught the logarithm of its order (softplus)."""
+        """Minus what some of the proposals, and their corrections by the second network, earn, each rendered alone in the
+        colour of least squares, in standard deviations; the expected gain is taught its order (the logarithm of softplus)."""
         some = min(_RENDERED, strokes.shape[1])
         chosen = torch.cat([torch.arange(some - some // 3), torch.arange(strokes.shape[1] - some // 3, strokes.shape[1])])
         strokes, expected = strokes[:, chosen], expected[:, chosen]
-        _, colour = differentiable_gains(state, strokes)
-        strokes = torch.cat([strokes[..., :-3], colour], -1)
-        rows = torch.arange(len(strokes)).repeat_interleave(some)
+        strokes = _coloured(strokes, stroke_gains(state, strokes)[1])
+        corrected = self._actor.refiner(state, strokes.detach())
+        strokes = torch.cat([strokes, _coloured(corrected, stroke_gains(state, corrected)[1])], 1)
+        rows = torch.arange(len(strokes)).repeat_interleave(2 * some)
         many = before[rows.to(before.canvas.device)]
         mask = None if state.mask is None else stroke_masks(state.mask[rows], (0,), state.blend_mode)
         painted = limit_opacity(strokes, state.opacity).flatten(0, 1)[:, None]
         after = paint(many.canvas, painted, stroke_masks=mask, renderer=self.env.renderer)
-        reward = self.env.rewards.reward(many.canvas, after, many.target, many.guidance).view(len(strokes), some)
+        reward = self.env.rewards.reward(many.canvas, after, many.target, many.guidance).view(len(strokes), 2 * some)
         scale = reward.detach().std().clamp_min(1e-6)
-        share = F.softplus(2 * (reward.detach() / scale)).log()
+        share = F.softplus(2 * (reward.detach()[:, :some] / scale)).log()
         return self.options.expected_weight * F.smooth_l1_loss(expected, share) - (reward / scale).mean()
 
 

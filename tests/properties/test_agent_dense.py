@@ -229,11 +229,21 @@ def test_strokes_that_are_chosen_apart_hardly_overlap_where_that_is_possible():
     assert len(choose_apart(state, strokes[:, :3], torch.rand(1, 3), 3)[0].unique(dim=0)) == 3
 
 
-@pytest.mark.parametrize("choice", ["apart", "expected"])
-def test_every_choice_paints_legal_strokes(choice):
-    strokes, _ = small_actor().with_search(choice=choice).paint(some_canvases().target, 10)
+@pytest.mark.parametrize("search", [{"choice": "apart"}, {"choice": "expected"}, {"ahead": 3}, {"bundle_steps": 3}])
+def test_every_search_paints_legal_strokes(search):
+    target = some_canvases().target
+    strokes, canvas = small_actor().with_search(**search).paint(target, 10)
     assert strokes.shape == (2, 10, 13)
     check_strokes(strokes)
+    torch.testing.assert_close(paint(torch.zeros_like(canvas), strokes), canvas)
+
+
+def test_looking_further_and_improving_a_bundle_never_costs_where_it_was_looked():
+    state = some_canvases()
+    actor = small_actor()
+    assert (actor.with_search(bundle_steps=4).act(state)[1].error() <= actor.act(state)[1].error() + 1e-3).all()
+    near, far = actor.act(state)[1], actor.with_search(ahead=3).act(state)[1]
+    assert (actor.act(near)[1].error() >= actor.act(far)[1].error() - 1e-3).all()
 
 
 @pytest.mark.parametrize("options", [{"imitate": 0.1}, {"passes": 0}, {"random": 0}, {"random_weight": 1.0}])

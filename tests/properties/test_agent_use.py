@@ -11,6 +11,7 @@ from PIL import Image
 from sgpaint.agent.algorithms import ALGORITHMS
 from sgpaint.agent.config import build_env, configure
 from sgpaint.agent.trained import Agent, observed_size, paint_many, paint_with, shipped_agent
+from sgpaint.cli import main
 from sgpaint.lab.image import resize
 from sgpaint.lab.measure import mse
 from sgpaint.scene.procedural import draw
@@ -19,7 +20,7 @@ from sgpaint.stroke.blend import limit_opacity, paint
 from sgpaint.stroke.painting import Painting
 from sgpaint.stroke.primitive import check_strokes, random_strokes
 
-SIDE = st.integers(1, 150)
+SIDE = st.integers(1, 100)
 cached = functools.cache(shipped_agent)
 
 
@@ -37,7 +38,7 @@ def novice(**changes):
     return Agent(ALGORITHMS[config.learning.algorithm].build_actor(env, config.learning).eval(), env, config)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(SIDE, SIDE, st.integers(1, 23), st.sampled_from(["small", "dense"]))
 def test_what_is_painted_is_what_is_kept(h, w, count, name):
     agent, picture = cached(name), some_picture(h, w)
@@ -168,3 +169,17 @@ def test_fitted_colours_are_legal_and_never_worse(count, seed, opacity, mode):
     check_strokes(fitted.strokes)
     assert torch.equal(fitted.strokes[:, :-3], strokes[:, :-3])
     assert fitted.error(target) <= painting.error(target) + 1e-6
+
+
+def test_the_command_paints_by_an_agent(tmp_path, capsys):
+    Image.fromarray((some_picture(40, 60).permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / "me.png")
+    words = ["paint", str(tmp_path / "me.png"), "-o", str(tmp_path / "me.json"), "-n", "7"]
+    assert main([*words, "--agent", "dense", "--opaque", "--joint-steps", "2"]) == 0
+    painting = Painting.load(tmp_path / "me.json")
+    assert (len(painting), painting.title, painting.opacity) == (7, "me", "opaque")
+    assert painting.provenance["refined"]["steps"] == 2
+    for more, said in ((["--agent", "dense", "--grey"], "grey: an agent paints as it was trained"),
+                       (["--joint-steps", "2"], "joint-steps: expected --agent"),
+                       (["--agent", "no/run"], "train first"), (["--agent", "dense", "-n", "0"], "strokes: expected")):
+        assert main([*words, *more]) == 2
+        assert said in capsys.readouterr().err
