@@ -24,7 +24,7 @@ from ..lab.chart import COLOURS, DASHES, Chart
 from ..lab.measure import mse
 from ..scene.loading import SceneSet
 from ..search.descend import learning_rates
-from ..stroke.blend import blank, paint
+from ..stroke.blend import blank, limit_opacity
 from ..stroke.painting import Painting
 from ..stroke.primitive import Primitive, radius_px
 from ..stroke.primitive import primitive as find_primitive
@@ -59,11 +59,10 @@ def polish_bundle(env: PaintingEnv, state: State, strokes: Tensor, steps: int = 
     """
     if not RENDERERS.find(env.renderer).differentiable:
         raise ValueError(f"polish_bundle: expected a differentiable renderer, got {env.renderer!r}")
-    kind, masks = find_primitive(env.primitive), env.stroke_masks(state)
+    kind = find_primitive(env.primitive)
     rates, (low, high) = learning_rates(kind), kind.bounds()
 
-    def error(moved: Tensor) -> Tensor:
-        return mse(paint(state.canvas, moved, kind, stroke_masks=masks, renderer=env.renderer), state.target)
+    def error(moved: Tensor) -> Tensor: return mse(env.draw(state, moved), state.target)
 
     with torch.no_grad(): best, least = strokes, error(strokes)
     free = (strokes / rates).detach().requires_grad_()
@@ -416,7 +415,7 @@ def diagnose(agent: Agent, scenes: SceneSet, pictures: int = 48, stages: int = 4
         raise ValueError(f"scenes: expected pictures of {side} pixels, the agent's size, got {scenes.size}")
     targets, guidance = scenes.images()[places].float() / 255, guidance_for_scenes(agent, scenes, places)
     course, env, gains, memory = list(episode(agent, targets, guidance)), agent.env, None, None
-    bundles = [strokes for _, strokes, _ in course]
+    bundles = [limit_opacity(strokes, env.opacity, env.primitive) for _, strokes, _ in course]  # as they are painted
     if RENDERERS.find(env.renderer).differentiable:
         gains = bundle_gains(env, course, steps=steps)
         states = late_states(course)

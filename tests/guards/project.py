@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A package imports only those before it.
 PACKAGES = ("lab", "stroke", "export", "scene", "brush", "guide", "search", "agent", "study", "explore")
 # Modules that hold a container and no idea (a player, a format) need no lesson; each with the number it stands after.
-PLAIN = {"stroke.page": 7, "stroke.gains": 7, "agent.dense": 8}
+PLAIN = {"stroke.page": 7, "stroke.gains": 7, "agent.joint": 7, "agent.dense": 8}
 IMAGES = re.compile(r"!\[[^]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
 
 
