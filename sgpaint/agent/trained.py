@@ -157,8 +157,8 @@ def observed_size(
             raise ValueError(f"side: this agent observes squares of {trained} pixels only, got {side}; leave it out")
         return trained, trained
     if side is None:
-        side = max(trained, min(SIDES[0], *size))
-        side = max(side, min(SIDES[1], round(side * math.sqrt(strokes / SIDE_STROKES))))
+        grown = min(SIDES[1], round(SIDES[0] * max(1.0, math.sqrt(strokes / SIDE_STROKES))))
+        side = max(trained, min(grown, *size))
     scale = min(side / min(size), math.sqrt(4 * side**2 / (size[0] * size[1])))  # a panorama has a narrow copy
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
