@@ -779,7 +779,7 @@ class DenseProposals(Algorithm):
         "How far the best proposals are from themselves after some Adam steps on their gains, in cells."
         some, best = min(self.options.best, strokes.shape[1]), strokes[:, :self.options.best]
         better, _ = optimize_each(state, _coloured(best.detach(), colour[:, :some]), cell[:, :some], self.options.imitate_steps)
-        points = (best - better)[..., :6].square().sum(-1).sqrt()
+        points = ((best - better)[..., :6].square().sum(-1) + 1e-8).sqrt()  # its slope is finite where nothing moved
         return (points * min(state.canvas.shape[-2:]) / cell[:, :some]).mean()
 
     def _loss_of_other_rewards(self, before: State, state: WeightedCanvas, strokes: Tensor, expected: Tensor) -> Tensor:
