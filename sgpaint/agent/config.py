@@ -553,7 +553,7 @@ def with_changes(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 # %% ../../nbs/agent/09_config.ipynb #cc057775
 def run_folder(config: TrainConfig) -> TrainConfig:
-    "The config with a directory: runs/first for the defaults, runs/DATASET-DIGEST for others, else a temporary one."
+    "The config with a directory: runs/first for the preset that `make paint` trains, runs/DATASET-DIGEST for others, else a temporary one."
     if config.machine.out_dir: return config
     if config.machine.smoke: return replace(config, out_dir=tempfile.mkdtemp(prefix="sgpaint-"))
     name = "first" if config == configure("dense") else f"{config.task.dataset}-{digest(as_dict(config))[:8]}"
