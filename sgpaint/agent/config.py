@@ -20,7 +20,8 @@ from .discriminators import DISCRIMINATORS
 from .environment import PaintingEnv
 from .exploration import EXPLORATIONS
 from .guided_rewards import Background, Foreground
-from .rewards import REWARDS, RewardTerm, Weight, WeightedSum, check_weight, named_rewards, weight_at
+from .rewards import REWARDS, RewardTerm, Weight, WeightedSum, check_weight, is_squared
+from .rewards import named_rewards, weight_at
 from ..lab.cache import digest
 from ..lab.config import ConfigError, as_dict, build, flatten, nearest, project_root, replace
 from ..lab.registry import Registry, RegistryError
@@ -306,7 +307,7 @@ class TrainConfig:
         "Whether the rewards are sums of squared errors that count more at some pixels than at others."
         g, terms = self.guidance, [REWARDS[name] for name in self.base_rewards]
         plain = not (g.foreground_weight or g.focus_weight or g.background_only) and set(self.base_rewards) == {"l2"}
-        return all(term.squared for term in terms) and not plain
+        return all(is_squared(term) for term in terms) and not plain
 
     @property
     def needs_expert(self) -> bool:
@@ -553,7 +554,7 @@ def with_changes(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 # %% ../../nbs/agent/09_config.ipynb #cc057775
 def run_folder(config: TrainConfig) -> TrainConfig:
-    "The config with a directory: runs/first for the preset that `make paint` trains, runs/DATASET-DIGEST for others, else a temporary one."
+    "The config with a directory: runs/first for `dense`, runs/DATASET-DIGEST for others, else a temporary one."
     if config.machine.out_dir: return config
     if config.machine.smoke: return replace(config, out_dir=tempfile.mkdtemp(prefix="sgpaint-"))
     name = "first" if config == configure("dense") else f"{config.task.dataset}-{digest(as_dict(config))[:8]}"

@@ -19,12 +19,11 @@ import copy
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +36,7 @@ from .algorithms import ALGORITHMS, Algorithm, Learning, Networks
 from .discriminators import DISCRIMINATORS
 from .environment import PaintingEnv, State, Transition, channel
 from .joint import optimize_jointly
+from .rewards import is_squared
 
 # ---- the search
 
@@ -651,22 +651,32 @@ class DenseOptions:
 
     widths: tuple[int, int, int, int] = (24, 48, 64, 96)
     turns: tuple[int, int, int, int, int] = (2, 2, 2, 2, 2)
-    hidden: Annotated[int, Field(ge=1)] = 256
-    measured: Annotated[int, Field(ge=1)] = 96
-    kept: Annotated[int, Field(ge=1)] = 32
-    refine: Annotated[int, Field(ge=0)] = 3
-    steps: Annotated[int, Field(ge=0)] = 0
+    hidden: int = 256
+    measured: int = 96
+    kept: int = 32
+    refine: int = 3
+    steps: int = 0
     choice: Literal["sequential", "apart", "expected"] = "sequential"
-    ahead: Annotated[int, Field(ge=1)] = 1
-    bundle_steps: Annotated[int, Field(ge=0)] = 0
-    best: Annotated[int, Field(ge=1)] = 40
-    random: Annotated[int, Field(ge=0)] = 20
-    refined: Annotated[int, Field(ge=1)] = 24
-    passes: Annotated[int, Field(ge=0)] = 3
+    ahead: int = 1
+    bundle_steps: int = 0
+    best: int = 40
+    random: int = 20
+    refined: int = 24
+    passes: int = 3
     expected_weight: float = 0.1
-    random_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
-    imitate: Annotated[float, Field(ge=0)] = 0.0
-    imitate_steps: Annotated[int, Field(ge=1)] = 3
+    random_weight: float = 0.0
+    imitate: float = 0.0
+    imitate_steps: int = 3
+
+    def check(self) -> Iterator[str]:
+        "A sentence for each value that cannot be."
+        least = dict.fromkeys(("hidden", "measured", "kept", "ahead", "best", "refined", "imitate_steps"), 1)
+        least |= dict.fromkeys(("refine", "steps", "bundle_steps", "random", "passes", "imitate", "expected_weight"), 0)
+        for name, value in least.items():
+            if getattr(self, name) < value: yield f"{name}: expected {value} or more, got {getattr(self, name)}"
+        if not 0 <= self.random_weight <= 1: yield f"random_weight: expected 0 to 1, got {self.random_weight}"
+        if min(self.turns) < 1: yield f"turns: expected 1 or more at each place, got {self.turns}"
+        if any(w < 8 or w % 8 for w in self.widths): yield f"widths: expected multiples of 8, got {self.widths}"
 
     @property
     def search(self) -> Search:
@@ -758,7 +768,7 @@ class DenseProposals(Algorithm):
         with self.autocast(): strokes, expected = actor.propose(state)
         index = self._rendered(expected.detach(), actor.places(state)[:, 2])
         strokes, expected, cell = _pick(strokes, index), _pick(expected, index), actor.places(state)[:, 2][index]
-        if not self.env.rewards.squared: return self._loss_of_other_rewards(t.state, state, strokes, expected)
+        if not is_squared(self.env.rewards): return self._loss_of_other_rewards(t.state, state, strokes, expected)
         gain, colour = differentiable_gains(state, strokes)
         exact = gain.detach()
         scale = exact.topk(self.env.bundle, 1).values.mean(1, keepdim=True).clamp_min(1e-3)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .rewards import L2, RewardTerm, error_weights
+from .rewards import L2, RewardTerm, error_weights, is_squared
 from ..guide.guidance import Guidance, InstanceGuidance, require_guidance
 from ..stroke.encoding import ENCODINGS
 from ..stroke.blend import BLEND_MODES, OPACITY_PRESETS, StrokeMasks, blank, limit_opacity, paint, stroke_masks
@@ -247,7 +247,7 @@ class PaintingEnv:
             )
         if not set(self.observes) <= set(MAPS):
             raise ValueError(f"observes: expected names out of {', '.join(MAPS)}, got {self.observes}")
-        if "weight" in self.observes and not self.rewards.squared:
+        if "weight" in self.observes and not is_squared(self.rewards):
             raise ValueError("observes: expected rewards that are sums of squared errors for the map 'weight', "
                              f"got {self.rewards.name!r}")
         RENDERERS.find(self.renderer)

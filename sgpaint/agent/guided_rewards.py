@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .rewards import REWARDS, RewardTerm
+from .rewards import REWARDS, RewardTerm, is_squared
 from ..guide.align import zoom
 from ..guide.saliency import focus_distance
 from ..guide.guidance import Guidance, require_guidance
@@ -52,7 +52,7 @@ class Foreground(RewardTerm):
 
     def __init__(self, inner: RewardTerm, aligned: bool = True):
         self.inner, self.aligned, self.name = inner, aligned, f"foreground_{inner.name}"
-        self.needs, self.squared = ("mask", *inner.needs), inner.squared
+        self.needs, self.squared = ("mask", *inner.needs), is_squared(inner)
 
     def distance(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The inner distance of the masked pictures, (B,)."
@@ -76,7 +76,7 @@ class Background(RewardTerm):
 
     def __init__(self, inner: RewardTerm):
         self.inner, self.name, self.needs = inner, f"background_{inner.name}", ("mask", *inner.needs)
-        self.squared = inner.squared
+        self.squared = is_squared(inner)
 
     def distance(self, canvas: Tensor, target: Tensor, guidance: Guidance | None = None) -> Tensor:
         "The inner distance of the pictures with the object blacked out, (B,)."

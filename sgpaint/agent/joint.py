@@ -17,6 +17,7 @@ from ..stroke.primitive import Primitive
 from ..stroke.primitive import primitive as find_primitive
 from ..stroke.renderer import Renderer
 from .environment import PaintingEnv, State
+from .rewards import is_squared
 
 
 @torch.no_grad()
@@ -96,7 +97,7 @@ def optimize_episode(env: PaintingEnv, episode: Sequence[tuple[State, Tensor]], 
         every = [m for m in masks if m is not None]
         index = [i + k * every[0].masks.shape[1] for k, m in enumerate(every) for i in m.index]
         confined = stroke_masks(torch.cat([m.masks for m in every], 1), index, env.blend_mode)
-    weight = torch.stack([env.error_weight(state) for state in states]).mean(0) if env.rewards.squared else None
+    weight = torch.stack([env.error_weight(state) for state in states]).mean(0) if is_squared(env.rewards) else None
     strokes = optimize_jointly(empty, target, strokes, steps, weight=weight, primitive=env.primitive, renderer=env.renderer,
                                confine=confined, opacity=env.opacity)
     strokes = limit_opacity(strokes, env.opacity, env.primitive)

@@ -269,7 +269,7 @@ def test_a_reward_that_is_no_squared_error_teaches_by_rendering():
 
 @pytest.mark.parametrize("given, sentence", [
     ({"options": {"hiden": 1}}, "options: hiden: unknown parameter; did you mean 'hidden'"),
-    ({"options": {"hidden": 0}}, "options: hidden: expected greater than or equal to 1"),
+    ({"options": {"hidden": 0}}, "options: hidden: expected 1 or more"),
     ({"options": {"choice": "best"}}, "options: choice: expected"),
     ({"gamma": 0.95}, "gamma: algorithm 'dense' does not use it"),
     ({"preset": "small", "options": {"hidden": 1}}, "options: hidden: unknown parameter"),
