@@ -20,7 +20,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -622,8 +622,8 @@ class DenseActor(nn.Module):
 
 
 @dataclass(frozen=True)
-class DenseOptions:
-    """The options of the algorithm "dense".
+class DenseOptions(Search):
+    """The options of the algorithm "dense": those of its search, and of its networks and its learning.
 
     Attributes
     ----------
@@ -633,8 +633,6 @@ class DenseOptions:
         Proposals at a place, of cells of 4, 8, 16, 32 and 64 pixels.
     hidden
         Width of the second network.
-    measured, kept, refine, steps, choice, ahead, bundle_steps
-        The search, see `Search`.
     best, random
         Proposals of each picture that are rendered in an update: those of largest expected gain, and others by chance.
     refined, passes
@@ -652,13 +650,6 @@ class DenseOptions:
     widths: tuple[int, int, int, int] = (24, 48, 64, 96)
     turns: tuple[int, int, int, int, int] = (2, 2, 2, 2, 2)
     hidden: int = 256
-    measured: int = 96
-    kept: int = 32
-    refine: int = 3
-    steps: int = 0
-    choice: Literal["sequential", "apart", "expected"] = "sequential"
-    ahead: int = 1
-    bundle_steps: int = 0
     best: int = 40
     random: int = 20
     refined: int = 24
@@ -681,7 +672,7 @@ class DenseOptions:
     @property
     def search(self) -> Search:
         "The part of the options that is search."
-        return Search(self.measured, self.kept, self.refine, self.steps, self.choice, self.ahead, self.bundle_steps)
+        return Search(**{field.name: getattr(self, field.name) for field in fields(Search)})
 
 
 @ALGORITHMS.register("dense")

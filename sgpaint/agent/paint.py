@@ -21,7 +21,7 @@ from ..search.losses import Loss
 from ..search.objective import Constraints
 from ..search.optimize import _check_counts, optimize
 from ..search.polish import refine
-from .trained import _tile_boxes, _tile_to_picture, paint_polished
+from .trained import tile_boxes, tile_to_picture, paint_polished
 from ..guide.segment import segment_images
 from ..lab.image import resize
 from ..scene.picture import Picture, as_tensor, decode_picture, open_mask
@@ -163,7 +163,7 @@ def _paint_each_tile(image: Tensor, masks: Tensor | None, boxes: list[tuple[int,
 def _paint_tiles(image: Tensor, masks: Tensor | None, strokes: int, k: int, constraints: Constraints, **settings: Any,
                  ) -> Painting:
     "Paint the tiles one by one, put their strokes on one canvas, stage by stage, and refine them there."
-    boxes, widest = _tile_boxes((image.shape[1], image.shape[2]), k), 2 * (RADIUS_MIN + RADIUS_SPAN)
+    boxes, widest = tile_boxes((image.shape[1], image.shape[2]), k), 2 * (RADIUS_MIN + RADIUS_SPAN)
     if strokes < len(boxes):
         raise ValueError(f"divide: expected a stroke or more for each of {len(boxes)} tiles, got {strokes}")
     if strokes < TILE_STROKES * len(boxes):
@@ -183,7 +183,7 @@ def _paint_tiles(image: Tensor, masks: Tensor | None, strokes: int, k: int, cons
         (image.shape[1], image.shape[2]),
         find_primitive(settings["primitive"]),
     )
-    back = [_tile_to_picture(part.strokes, box, size, kind) for part, box in zip(parts, boxes, strict=False)]
+    back = [tile_to_picture(part.strokes, box, size, kind) for part, box in zip(parts, boxes, strict=False)]
     interrupted = "interrupted_after" in parts[-1].provenance or len(parts) < len(boxes)
     known = parts[0].provenance | {"divide": k} | ({"interrupted_after_tiles": len(parts)} if interrupted else {})
     joined = Painting(

@@ -216,14 +216,14 @@ def _episode(
         yield state, strokes
 
 # %% ../../nbs/agent/14_trained.ipynb #aae95eef
-def _tile_boxes(size: tuple[int, int], k: int) -> list[tuple[int, int, int, int]]:
+def tile_boxes(size: tuple[int, int], k: int) -> list[tuple[int, int, int, int]]:
     "Left, top, right and bottom of every cell, in pixels."
     if k > min(size): raise ValueError(f"divide: expected at most {min(size)} for so narrow a picture, got {k}")
     rows, columns = ([round(i * length / k) for i in range(k + 1)] for length in size)
     return [(columns[j], rows[i], columns[j + 1], rows[i + 1]) for i in range(k) for j in range(k)]
 
 
-def _tile_to_picture(
+def tile_to_picture(
     strokes: Tensor, box: tuple[int, int, int, int], size: tuple[int, int], primitive: Primitive
 ) -> Tensor:
     "Strokes (N, P) of a cell as strokes of the whole picture (H, W)."
@@ -255,7 +255,7 @@ def _check_divide(agent: Agent, divide: int, strokes: int) -> None:
 def _paint_cells(agent: Agent, painting: Painting, target: Tensor, k: int, count: int, opacity: str | None) -> Painting:
     "The painting with `count` more strokes, found in k x k cells of a target (1, 3, H, W) of k times its size."
     size, kind, cells = (target.shape[2], target.shape[3]), find_primitive(painting.primitive), k * k
-    boxes, shares = _tile_boxes(size, k), [count // cells + (i < count % cells) for i in range(cells)]
+    boxes, shares = tile_boxes(size, k), [count // cells + (i < count % cells) for i in range(cells)]
     painter = _prepared(agent, max(shares), opacity)
     env, canvas = painter.env, painting.render(size)[None]
     assert painting.step is not None
@@ -266,7 +266,7 @@ def _paint_cells(agent: Agent, painting: Painting, target: Tensor, k: int, count
         bundles = env.decode(painter(State(cut(canvas), cut(target), torch.full((cells,), i))))
         left = [max(0, share - i * env.bundle) for share in shares]
         parts = zip(bundles, left, boxes, strict=True)
-        new = torch.cat([_tile_to_picture(some[:n], box, size, kind) for some, n, box in parts])
+        new = torch.cat([tile_to_picture(some[:n], box, size, kind) for some, n, box in parts])
         canvas = paint(canvas, limit_opacity(new[None], env.opacity, kind), kind, renderer=env.renderer)
         strokes.append(new)
         step.append(torch.full((len(new),), int(step[0][-1]) + 1 + i))

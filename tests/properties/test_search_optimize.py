@@ -16,7 +16,7 @@ from sgpaint.search.objective import Constraints, Objective, make_objective
 from sgpaint.search.optimize import coarse_to_fine, greedy_bundles, optimize
 from sgpaint.search.polish import prune_strokes, refine
 from sgpaint.search.propose import propose_strokes, solve_colours
-from sgpaint.agent.paint import _tile_to_picture, paint, working_copy, working_size
+from sgpaint.agent.paint import tile_to_picture, paint, working_copy, working_size
 from sgpaint.cli import main
 from sgpaint.scene.picture import decode_picture
 from sgpaint.scene.procedural import draw
@@ -386,7 +386,7 @@ def test_strokes_of_a_cell_go_back_to_where_it_was_cut(name):
     for column in ("r0", "r2"):  # large enough for the cell
         if column in f.columns: strokes[:, f.columns.index(column)] = 0.1 + 0.3 * strokes[:, f.columns.index(column)]
     cell = Painting(strokes, (20, 30), name).render((160, 240))
-    whole = Painting(_tile_to_picture(strokes, box, size, f), size, name).render((480, 720))
+    whole = Painting(tile_to_picture(strokes, box, size, f), size, name).render((480, 720))
     assert (whole[:, 160:320, 240:480] - cell).abs().mean() < 1e-3
 
 
